@@ -1,0 +1,1 @@
+"""F2: records to events and back, one object per connection. No I/O."""

@@ -1,0 +1,1 @@
+"""F1: bytes to records and back. No state, no clock, no I/O."""

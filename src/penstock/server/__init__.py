@@ -1,0 +1,1 @@
+"""F3: the only floor where bytes meet applications."""

@@ -1,0 +1,95 @@
+"""This file writes the access log: one line a request, in one write, that no request can forge."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from penstock.gateways.request import Request
+
+# Everything but printable ASCII, and the two characters that would end or confuse a quoted field.
+_UNSAFE: Final = re.compile(r"[^ -~]|[\"\\]")
+
+
+def escape(text: str) -> str:
+    """Text for a quoted field of a log line: each unsafe byte becomes \\xNN, so a line stays one line and one meaning."""
+    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class AccessLog:
+    """Writes a line for each request to a descriptor.
+
+    A line that cannot be written is lost and counted, and the next line that can be says how many are missing.
+
+    Args:
+        fd: where the lines go.
+        style: "text" or "json".
+    """
+
+    def __init__(self, fd: int, style: str = "text") -> None:
+        self._fd = fd
+        self._line: Callable[[Request, float], str] = self._json_line if style == "json" else self._text_line
+        self._second = -1
+        self._stamp = ""
+        self._lost = 0
+
+    def write(self, request: Request, seconds: float) -> None:
+        """Log a request that has ended; `seconds` is how long its handler took."""
+        line = self._line(request, seconds)
+        if self._lost:
+            line = f"# {self._lost} lines lost\n{line}"
+        try:
+            os.write(self._fd, line.encode("ascii"))
+            self._lost = 0
+        except OSError:
+            self._lost += 1
+
+    def _time(self) -> str:
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(second))
+            self._second = second
+        return self._stamp
+
+    def _text_line(self, request: Request, seconds: float) -> str:
+        params = request.params
+        line = (
+            f'{self._time()} {escape(params.get("REMOTE_ADDR") or "-")} '
+            f'"{escape(params.get("REQUEST_METHOD") or "-")} {escape(_target(params))}" '
+            f"{request.status or '-'} {request.body_length}B {seconds * 1000:.1f}ms"
+        )
+        return f"{line} {request.reference}\n" if request.reference else f"{line}\n"
+
+    def _json_line(self, request: Request, seconds: float) -> str:
+        params = request.params
+        fields: dict[str, object] = {
+            "time": self._time(),
+            "remote": params.get("REMOTE_ADDR", ""),
+            "method": params.get("REQUEST_METHOD", ""),
+            "uri": _target(params),
+            "protocol": params.get("SERVER_PROTOCOL", ""),
+            "role": request.role.name.lower(),
+            "status": request.status,
+            "bytes": request.body_length,
+            "ms": round(seconds * 1000, 3),
+            "referer": params.get("HTTP_REFERER", ""),
+            "agent": params.get("HTTP_USER_AGENT", ""),
+        }
+        if request.reference:
+            fields["reference"] = request.reference
+        return json.dumps(fields, ensure_ascii=True) + "\n"
+
+
+def _target(params: dict[str, str]) -> str:
+    """What the client asked for, as it was sent where the web server says so."""
+    uri = params.get("REQUEST_URI")
+    if uri:
+        return uri
+    query = params.get("QUERY_STRING")
+    path = params.get("SCRIPT_NAME", "") + params.get("PATH_INFO", "")
+    return f"{path}?{query}" if query else path or "-"

@@ -1,0 +1,215 @@
+"""This file takes requests in: from what arrived on a channel to exchanges that are ready for a handler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import ClassVar, Final, final
+
+from penstock.connection.events import (
+    ApplicationEvent,
+    InputEnded,
+    InputReceived,
+    RequestAborted,
+    RequestBegan,
+    RequestRefused,
+)
+from penstock.connection.state import Refusal
+from penstock.gateways.environ import BadRequest
+from penstock.gateways.request import Request
+from penstock.gateways.response import error_page
+from penstock.protocol.errors import ProtocolError
+from penstock.protocol.spec import Role
+from penstock.server.channel import Channel
+from penstock.server.exchange import Exchange, WrongLength
+from penstock.server.notices import Notices
+from penstock.server.options import ServerOptions
+from penstock.server.timers import Timers
+
+_REFUSAL_STATUS: Final = {Refusal.REQUESTS: 503, Refusal.MULTIPLEXING: 503, Refusal.PARAMS: 431}
+_RETRY_AFTER: Final = 1
+
+
+class Stalled(BadRequest):
+    """The web server did not send the rest of a request."""
+
+    status: ClassVar[int] = 408
+
+
+Done = Callable[[Request], None]
+"""Told of every request that was answered without a handler."""
+
+
+def new_reference() -> str:
+    """A short name for a request that went wrong, to find in the log what a user saw on the page."""
+    return os.urandom(5).hex()
+
+
+@final
+class Intake:
+    """Reads channels on behalf of a server.
+
+    Args:
+        options: how peers are treated.
+        timers: where a stalled peer's deadline is kept.
+        notices: told of everything that a peer did wrong.
+        done: told of requests that are over before a handler saw them.
+    """
+
+    def __init__(self, options: ServerOptions, timers: Timers, notices: Notices, done: Done) -> None:
+        self._options = options
+        self._timers = timers
+        self._notices = notices
+        self._done = done
+
+    def receive(self, channel: Channel) -> list[Exchange]:
+        """Read what has arrived, once.
+
+        Returns:
+            The requests that can be handled now; where bodies are streamed, those whose parameters are complete.
+        """
+        data = channel.receive()
+        if data is None:
+            return []
+        if not data:
+            self._end_of_input(channel)
+            return []
+        protocol = channel.protocol
+        try:
+            events = protocol.receive_data(data)
+        except ProtocolError as error:
+            self._notices.warn(f"a connection was closed for a protocol error: {error}")
+            channel.linger()
+            return []
+        ready: list[Exchange] = []
+        for event in events:
+            self._act(channel, event, ready)
+            if channel.doomed:
+                break
+        answers = protocol.take_answers()
+        if answers:
+            channel.send_now(answers)
+        if channel.over:
+            return ready
+        if protocol.awaiting_input:
+            # Whole pieces of a body are progress. Drops of a record, or of the parameters, are not: they share one deadline.
+            if channel not in self._timers or any(type(event) is InputReceived for event in events):
+                self._timers.set(channel, self._options.io_timeout)
+        elif self._timers:
+            self._timers.clear(channel)
+        return ready
+
+    def stalled(self, channel: Channel) -> None:
+        """The peer owes input and the deadline is over: answer what can be answered, then close."""
+        waiting = [exchange for exchange in _exchanges(channel) if not exchange.handed]
+        self._notices.warn(f"a web server sent nothing for {self._options.io_timeout:g} s in the middle of a request")
+        for exchange in waiting:
+            self._reject(channel, exchange, Stalled("the request did not arrive in time"))
+        # A connection that carries other requests is spared, unless it hangs in the middle of a record.
+        if not channel.tenants or channel.protocol.partial_record:
+            channel.linger()
+
+    def _act(self, channel: Channel, event: ApplicationEvent, ready: list[Exchange]) -> None:
+        if isinstance(event, RequestBegan):
+            self._begin(channel, event, ready)
+            return
+        exchange = channel.tenants.get(event.request_id)
+        if isinstance(event, RequestRefused):
+            self._refuse(channel, event)
+        elif isinstance(event, RequestAborted):
+            self._abort(channel, event.request_id, exchange, ready)
+        elif isinstance(exchange, Exchange):
+            self._input(channel, exchange, event, ready)
+
+    def _begin(self, channel: Channel, event: RequestBegan, ready: list[Exchange]) -> None:
+        exchange = Exchange(channel, event.request_id, event.role, self._options)
+        channel.tenants[event.request_id] = exchange
+        channel.served += 1
+        try:
+            exchange.admit(event.pairs)
+        except BadRequest as error:
+            self._reject(channel, exchange, error)
+            return
+        if exchange.complete or self._options.stream_body:
+            exchange.handed = True
+            ready.append(exchange)
+
+    def _input(
+        self, channel: Channel, exchange: Exchange, event: InputReceived | InputEnded, ready: list[Exchange]
+    ) -> None:
+        try:
+            if isinstance(event, InputReceived):
+                exchange.take(event.stream, event.content)
+            else:
+                exchange.end_input(event.stream, event.complete)
+        except BadRequest as error:
+            if exchange.handed:
+                exchange.fault = error
+                if isinstance(error, WrongLength):
+                    channel.doom()
+            else:
+                self._reject(channel, exchange, error)
+            return
+        if exchange.complete and not exchange.handed:
+            exchange.handed = True
+            ready.append(exchange)
+
+    def _reject(self, channel: Channel, exchange: Exchange, error: BadRequest) -> None:
+        """Answer a request that no handler sees."""
+        exchange.reference = new_reference()
+        exchange.status = error.status
+        self._notices.warn(f"answered {error.status} [{exchange.reference}]: {error.reason}")
+        exchange.refuse(error_page(error.status, exchange.reference, head_only=exchange.params.get("REQUEST_METHOD") == "HEAD"))
+        exchange.release()
+        if error.status == 400:
+            # Where the length is a lie, the next request may be one too (request smuggling).
+            channel.doom()
+        self._done(exchange)
+        channel.settle()
+
+    def _refuse(self, channel: Channel, event: RequestRefused) -> None:
+        status = _REFUSAL_STATUS.get(event.reason)
+        self._notices.warn(f"a request was refused: {event.detail}")
+        page = b""
+        if status is not None:
+            refused = Exchange(channel, event.request_id, Role.RESPONDER, self._options)
+            refused.status = status
+            refused.reference = new_reference()
+            page = error_page(status, refused.reference, retry_after=_RETRY_AFTER if status == 503 else None)
+            self._done(refused)
+        channel.send_now(channel.protocol.refuse(event.request_id, event.reason, page))
+        channel.settle()
+
+    def _abort(self, channel: Channel, request_id: int, exchange: object, ready: list[Exchange]) -> None:
+        if isinstance(exchange, Exchange):
+            exchange.aborted = True
+            if exchange in ready:
+                ready.remove(exchange)
+            elif exchange.handed:
+                return  # Whoever runs it ends it.
+            exchange.refuse(b"")
+            exchange.release()
+            self._done(exchange)
+        else:
+            channel.send_now(channel.protocol.finish(request_id))
+        channel.settle()
+
+    def _end_of_input(self, channel: Channel) -> None:
+        """The peer sends no more. It may still read, so requests that are complete are answered."""
+        channel.at_eof = True
+        channel.unwatch()
+        for exchange in _exchanges(channel):
+            if exchange.complete:
+                continue
+            exchange.aborted = True
+            if not exchange.handed:
+                self._notices.warn("a web server closed the connection in the middle of a request body")
+                channel.tenants.pop(exchange.request_id, None)
+                exchange.release()
+                self._done(exchange)
+        if not channel.tenants:
+            channel.close()
+
+
+def _exchanges(channel: Channel) -> list[Exchange]:
+    return [tenant for tenant in list(channel.tenants.values()) if isinstance(tenant, Exchange)]

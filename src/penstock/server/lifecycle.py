@@ -1,0 +1,92 @@
+"""This file says where a server stands between start and end, and which signals move it on.
+
+    RUNNING --stop--> DRAINING --all finished, or out of time--> STOPPED
+                          \\--second stop--> the process ends at once
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from types import FrameType
+from typing import Final
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""What a web server, a supervisor or a keyboard sends to end an application (SIGUSR1: the FastCGI convention)."""
+
+
+class State(Enum):
+    """Where a server stands."""
+
+    RUNNING = "running"
+    DRAINING = "finishing what it has accepted"
+    STOPPED = "stopped"
+
+
+class Lifecycle:
+    """The state of one server and its way down.
+
+    Args:
+        grace: seconds between the first stop and the hard end.
+        wake: makes the server's threads look at the state; must be safe to call from a signal handler.
+        cleanup: what must not be left behind even by a hard end, such as the socket's path.
+    """
+
+    def __init__(self, grace: float, wake: Callable[[], None], cleanup: Callable[[], None]) -> None:
+        self.state = State.RUNNING
+        self._grace = grace
+        self._wake = wake
+        self._cleanup = cleanup
+
+    def stop(self) -> None:
+        """Begin to drain; safe from a signal handler, so it takes no lock."""
+        if self.state is State.RUNNING:
+            self.state = State.DRAINING
+            self._wake()
+
+    def exit_now(self) -> None:
+        """End the process at once with status 0; connections break, nothing else is left behind."""
+        self._cleanup()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                try:
+                    stream.flush()
+                except (OSError, ValueError):
+                    continue
+        # Handlers may be stuck in any thread, this one included, so no orderly way out can be relied on.
+        os._exit(0)
+
+    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.state is not State.RUNNING:
+            self.exit_now()
+        self.stop()
+        # An alarm reaches the main thread even while it sits in a handler of the application, which no timer of ours does.
+        signal.signal(signal.SIGALRM, lambda *_: self.exit_now())
+        signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+    @contextmanager
+    def signals(self, wakeup_fd: int) -> Iterator[None]:
+        """Obey the stop signals while the block runs, where this is the main thread; elsewhere the caller has to stop us.
+
+        Args:
+            wakeup_fd: non-blocking descriptor that gets a byte whenever a signal arrives.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_stop_signal) for number in STOP_SIGNALS}
+        alarm = signal.getsignal(signal.SIGALRM)
+        wakeup_before = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            if self.state is not State.RUNNING:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.set_wakeup_fd(wakeup_before)
+            for number, handler in [*before.items(), (signal.SIGALRM, alarm)]:
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)

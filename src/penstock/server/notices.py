@@ -1,0 +1,39 @@
+"""This file is how the server tells its operator what happened, without letting a peer fill the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+log: Final = logging.getLogger("penstock")
+"""Everything that penstock has to say about itself; the access log is apart."""
+
+_DIGITS: Final = str.maketrans("", "", "0123456789")
+_MAX_CAUSES: Final = 256
+
+
+class Notices:
+    """Log lines about peers, one for each cause and second; what was left out is counted on the next line.
+
+    Two messages have the same cause if only their numbers differ.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def warn(self, message: str) -> None:
+        """Log a warning about what a peer did."""
+        cause = message.translate(_DIGITS)
+        now = time.monotonic()
+        with self._lock:
+            last, left_out = self._seen.get(cause, (0.0, 0))
+            if last and now - last < 1.0:
+                self._seen[cause] = (last, left_out + 1)
+                return
+            if len(self._seen) >= _MAX_CAUSES:
+                self._seen.clear()
+            self._seen[cause] = (now, 0)
+        log.warning("%s%s", message, f" ({left_out} more like this)" if left_out else "")

@@ -1,0 +1,79 @@
+"""This file keeps the deadlines of a server: which thing has to be looked at when, if nothing happens before."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from typing import Protocol
+
+
+class Timed(Protocol):
+    """Something that wants to be told when its deadline has passed."""
+
+    def on_deadline(self) -> None:
+        """The deadline passed without being moved or cleared."""
+
+
+class Timers:
+    """Deadlines by thing, one each. Moving one later, the frequent case, is a single dictionary write.
+
+    The heap holds each thing at most once, at a time no later than its deadline; what surfaces too early goes back in.
+    All times are of the monotonic clock, so a jump of the wall clock fires nothing.
+    """
+
+    __slots__ = ("_deadlines", "_heap", "_lock", "_order", "clock")
+
+    def __init__(self) -> None:
+        self.clock = time.monotonic
+        self._deadlines: dict[Timed, float] = {}
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._order = 0
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._deadlines)
+
+    def __contains__(self, thing: Timed) -> bool:
+        return thing in self._deadlines
+
+    def set(self, thing: Timed, seconds: float) -> None:
+        """Give `thing` a deadline `seconds` from now, in place of any it had."""
+        when = self.clock() + seconds
+        with self._lock:
+            before = self._deadlines.get(thing)
+            self._deadlines[thing] = when
+            if before is None or when < before:
+                self._order += 1
+                heapq.heappush(self._heap, (when, self._order, thing))
+
+    def clear(self, thing: Timed) -> None:
+        """Take the deadline of `thing` away; nothing happens if it has none."""
+        with self._lock:
+            self._deadlines.pop(thing, None)
+            if not self._deadlines:
+                self._heap.clear()
+
+    def timeout(self) -> float | None:
+        """Seconds until something may be due, at least 0; None when nothing is waiting."""
+        with self._lock:
+            if not self._heap:
+                return None
+            return max(0.0, self._heap[0][0] - self.clock())
+
+    def due(self) -> list[Timed]:
+        """Everything whose deadline has passed; it has none from now on."""
+        now = self.clock()
+        due: list[Timed] = []
+        with self._lock:
+            while self._heap and self._heap[0][0] <= now:
+                _, order, thing = heapq.heappop(self._heap)
+                when = self._deadlines.get(thing)
+                if when is None:
+                    continue
+                if when <= now:
+                    del self._deadlines[thing]
+                    due.append(thing)
+                else:
+                    heapq.heappush(self._heap, (when, order, thing))
+        return due
