@@ -121,22 +121,28 @@ class ApplicationConnection:
 
         Raises:
             RemoteProtocolError: the peer broke the protocol; nothing of what came with the fault is handed out.
+            LocalProtocolError: it did so before; no more is parsed.
         """
         events: list[ApplicationEvent] = []
         requests = self._requests
-        for kind, request_id, content in self._reader.feed(data):
-            request = requests.get(request_id)
-            if request is not None:
-                if kind == request.phase:
-                    self._take(request, request_id, kind, content, events)
-                else:
-                    self._move(request, request_id, kind, content, events)
-            elif kind == _BEGIN_REQUEST and request_id:
-                self._begin(request_id, content, events)
-            elif request_id == 0:
-                self._manage(kind, content)
-            elif kind in MANAGEMENT_TYPES:
-                raise RemoteProtocolError(f"{RecordType(kind).name} with id {request_id}; management records have id 0")
+        try:
+            for kind, request_id, content in self._reader.feed(data):
+                request = requests.get(request_id)
+                if request is not None:
+                    if kind == request.phase:
+                        self._take(request, request_id, kind, content, events)
+                    else:
+                        self._move(request, request_id, kind, content, events)
+                elif kind == _BEGIN_REQUEST and request_id:
+                    self._begin(request_id, content, events)
+                elif request_id == 0:
+                    self._manage(kind, content)
+                elif kind in MANAGEMENT_TYPES:
+                    name = RecordType(kind).name
+                    raise RemoteProtocolError(f"{name} with id {request_id}; management records have id 0")
+        except RemoteProtocolError:
+            self._reader = records.SpentReader()
+            raise
         return events
 
     def _begin(self, request_id: int, content: bytes, events: list[ApplicationEvent]) -> None:
@@ -151,7 +157,7 @@ class ApplicationConnection:
             self._refuse(request_id, Refusal.ROLE, f"role {role} is not served here", events)
         elif len(self._requests) > self._limits.requests:
             reason = Refusal.MULTIPLEXING if self._limits.requests == 1 else Refusal.REQUESTS
-            detail = f"{self._limits.requests} requests are open on this connection already"
+            detail = f"the limit of {self._limits.requests} open requests on this connection is reached"
             self._refuse(request_id, reason, detail, events)
 
     def _take(

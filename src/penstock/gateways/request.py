@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import BinaryIO, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, BinaryIO, TypeAlias
 
+from penstock.protocol.params import Pair
 from penstock.protocol.spec import Role
 
 
@@ -64,5 +65,71 @@ class Request:
         """Break a response off that has begun, so that the web server can tell it is incomplete."""
 
 
+class AsyncRequest:
+    """One request for an event loop. A server subclasses it with reading and answering.
+
+    Attributes:
+        role, params, reference, status, body_length: as in `Request`.
+        pairs: the parameters as they were sent, repeats included.
+        disconnected: nobody reads the answer any more.
+        input_ended: all of the body has been read.
+        paused: the web server takes no more for now; `drain` waits until it does.
+    """
+
+    __slots__ = (
+        "body_length",
+        "disconnected",
+        "input_ended",
+        "pairs",
+        "params",
+        "paused",
+        "reference",
+        "role",
+        "status",
+    )
+
+    def __init__(self, role: Role, params: dict[str, str], pairs: list[Pair]) -> None:
+        self.role = role
+        self.params = params
+        self.pairs = pairs
+        self.reference = ""
+        self.status = 0
+        self.body_length = 0
+        self.disconnected = False
+        self.input_ended = False
+        self.paused = False
+
+    @abstractmethod
+    async def read(self) -> bytes | None:
+        """The next piece of the body, b"" at its end; None when the client has left before that."""
+
+    @abstractmethod
+    async def wait_disconnected(self) -> None:
+        """Wait until the client has left or the response is over."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait until the web server takes output again.
+
+        Raises:
+            Disconnected: it never will.
+        """
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send bytes of the CGI response; does not wait."""
+
+    @abstractmethod
+    def finish(self, data: bytes = b"") -> None:
+        """Send this as the last of the response and end the request; does not wait."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Break a response off that has begun, so that the web server can tell it is incomplete."""
+
+
 Gateway: TypeAlias = Callable[[Request], None]
 """Runs the application for one request. It answers through the request and lets `Disconnected` pass."""
+
+AsyncGateway: TypeAlias = Callable[[AsyncRequest], Coroutine[Any, Any, None]]
+"""The same on an event loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, final
 
 from penstock.gateways.environ import scheme
 from penstock.gateways.request import Disconnected, Request
-from penstock.gateways.response import ResponseHead, encode_head, error_page
+from penstock.gateways.response import ResponseHead, encode_head, error_page, head_warning
 
 _log: Final = logging.getLogger("penstock")
 
@@ -22,8 +23,30 @@ _JOINED: Final = 262_144
 """Bytes of head and body that are joined for a single send; a larger body is not copied for it."""
 
 
+_MOST_WARNINGS: Final = 100
+_warned: Final[set[str]] = set()
+
+
+def _warn_once(message: str) -> None:
+    """An application that does something odd mostly does it in each response; that is one line in the log, not a flood."""
+    if message not in _warned and len(_warned) < _MOST_WARNINGS:
+        _warned.add(message)
+        _log.warning("%s", message)
+
+
 class BodyMismatch(Exception):
     """The body is not as long as the application's own Content-Length says."""
+
+
+@final
+class _Nowhere(io.TextIOBase):
+    """`wsgi.errors` of a process that was started without a standard error."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+_NOWHERE: Final = _Nowhere()
 
 
 @final
@@ -89,7 +112,7 @@ class WSGIGateway:
         environ["wsgi.url_scheme"] = scheme(environ)
         environ["wsgi.input"] = request.stdin
         # Looked up for each request, because programs and tests replace it.
-        environ["wsgi.errors"] = sys.stderr
+        environ["wsgi.errors"] = _NOWHERE if sys.stderr is None else sys.stderr
         response = _Response(request)
         try:
             result = self._application(environ, response.start_response)
@@ -130,13 +153,14 @@ class WSGIGateway:
 class _Response:
     """What the application has said so far, and how much of it is out."""
 
-    __slots__ = ("_head", "_left", "_request", "_sends_body", "finished", "head_sent")
+    __slots__ = ("_excess", "_head", "_left", "_request", "_sends_body", "finished", "head_sent")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._head: ResponseHead | None = None
         self._left: int | None = None
         self._sends_body = True
+        self._excess = False
         self.head_sent = False
         self.finished = False
 
@@ -159,25 +183,43 @@ class _Response:
             raise RuntimeError("start_response() was called a second time without exc_info")
         head = encode_head(status, headers)
         if head.stripped:
-            _log.warning("hop-by-hop headers are the web server's to send, left out: %s", ", ".join(head.stripped))
+            _warn_once(f"hop-by-hop headers are the web server's to send, left out: {', '.join(head.stripped)}")
+        if len(head.fields) > 400:  # below that there is nothing to warn of, and no call is due
+            warning = head_warning(head)
+            if warning is not None:
+                _warn_once(warning)
         self._head = head
         self._request.status = head.code
         return self.write
 
     def write(self, data: bytes) -> None:
-        """PEP 3333's write(): send now."""
+        """PEP 3333's write(): send now.
+
+        Raises:
+            TypeError: the data is not bytes.
+        """
+        if type(data) is not bytes:
+            data = _as_bytes(data)
         if data:
             self._write(data, False)
 
     def send(self, result: Iterable[bytes]) -> None:
-        """Send what the application returned, and end the response."""
+        """Send what the application returned, and end the response.
+
+        Raises:
+            TypeError: a chunk is not bytes.
+        """
         if type(result) in (list, tuple) and not self.head_sent:
-            self._send_whole(result[0] if len(result) == 1 else b"".join(result))  # type: ignore[arg-type, index]
+            body = result[0] if len(result) == 1 else b"".join(result)  # type: ignore[arg-type, index]
+            self._send_whole(body if type(body) is bytes else _as_bytes(body))
             return
-        # One chunk with no declared length, as small frameworks return, has its length all the same.
         for chunk in result:
+            if type(chunk) is not bytes:
+                chunk = _as_bytes(chunk)
             if chunk:
                 self._write(chunk, True)
+                if self._excess or not self._sends_body:
+                    return  # Whatever else there is, and it may have no end, would go nowhere.
         if not self.finished:
             self._finish()
 
@@ -196,7 +238,8 @@ class _Response:
         if declared is not None and declared != size and self._sends_body:
             body = self._fit(body, declared)
         request = self._request
-        block = head.to_bytes(size)
+        # An empty body is an answer to HEAD as it should be, and tells nothing of the length that GET has.
+        block = head.to_bytes(size if size or self._sends_body else None)
         self.head_sent = True
         if not self._sends_body:
             self.finished = True
@@ -220,8 +263,7 @@ class _Response:
     def _write(self, chunk: bytes, may_end: bool) -> None:
         """Send a chunk at once; with `may_end`, end the response with the chunk that completes its Content-Length."""
         if self.finished:
-            if self._sends_body:
-                self._warn_of_excess()
+            self._warn_of_excess()
             return
         request = self._request
         block = b""
@@ -248,15 +290,30 @@ class _Response:
             request.write(block + chunk)
 
     def _warn_of_excess(self) -> None:
-        _log.warning("the application gave more bytes than its Content-Length; the rest was dropped")
+        if self._sends_body and not self._excess:
+            self._excess = True
+            _log.warning("the application gave more bytes than its Content-Length; the rest was dropped")
 
     def _finish(self) -> None:
         block = b""
         if not self.head_sent:
-            block = self._ready_head().to_bytes(0)
+            head = self._ready_head()
+            if self._sends_body and head.content_length:
+                raise BodyMismatch(f"the response has no bytes and its Content-Length says {head.content_length}")
+            block = head.to_bytes(0 if self._sends_body else None)
             self.head_sent = True
-            self._left = self._head.content_length if self._sends_body and self._head is not None else None
         if self._left:
             raise BodyMismatch(f"the response is {self._left} bytes shorter than its Content-Length says")
         self.finished = True
         self._request.finish(block)
+
+
+def _as_bytes(chunk: object) -> bytes:
+    """Let pass what is made of bytes; a list or an iterator may hold anything.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"the application gave a body chunk of type {type(chunk).__name__}; chunks are bytes (PEP 3333)")

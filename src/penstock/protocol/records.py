@@ -29,22 +29,20 @@ _END_REQUEST: Final = int(RecordType.END_REQUEST)
 class RecordReader:
     """Whole records off the front of a stream of bytes; what is left waits for the next bytes.
 
-        pieces: [ rest of the last read ][ next read ] ...        need: bytes until the first record is whole
-
-    Pieces are joined only when a whole record is there, so a peer that drips single bytes costs no quadratic copying.
+    What is left becomes an array that grows if the next read does not complete it: a peer that drips single bytes makes
+    us neither copy them over and over nor keep each as an object.
     """
 
-    __slots__ = ("_have", "_need", "_pieces")
+    __slots__ = ("_need", "_rest")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._have = 0
+        self._rest: bytes | bytearray = b""
         self._need = HEADER_LENGTH
 
     @property
     def pending(self) -> int:
         """Bytes received that do not make a whole record yet."""
-        return self._have
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[Record]:
         """Take bytes as they came from the socket and return every record that is now whole.
@@ -52,14 +50,15 @@ class RecordReader:
         Raises:
             RemoteProtocolError: a record of another protocol version (section 3.3); feed nothing more after that.
         """
-        if self._have:
-            self._pieces.append(data)
-            self._have += len(data)
-            if self._have < self._need:
+        rest = self._rest
+        if rest:
+            if len(rest) + len(data) < self._need:
+                if isinstance(rest, bytearray):
+                    rest += data
+                else:
+                    self._rest = bytearray(rest) + data
                 return []
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._have = 0
+            data = b"".join((rest, data))
         records: list[Record] = []
         append = records.append
         unpack_from = _HEADER.unpack_from
@@ -78,10 +77,22 @@ class RecordReader:
             append((kind, request_id, data[start:stop]))
             position = stop + padding
         self._need = need
-        if position < end:
-            self._pieces.append(data[position:] if position else data)
-            self._have = end - position
+        self._rest = data[position:]
         return records
+
+
+class SpentReader(RecordReader):
+    """What a connection reads with after a protocol error: where the next record begins is anyone's guess."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> list[Record]:
+        """Refuse.
+
+        Raises:
+            LocalProtocolError: always.
+        """
+        raise LocalProtocolError(f"{len(data)} bytes were fed to a connection that has broken the protocol before")
 
 
 def record(kind: int, request_id: int, content: Buffer = b"", padding: int = 0) -> bytes:

@@ -5,48 +5,81 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
-from penstock.gateways.request import Request
+from penstock.gateways.request import AsyncRequest, Request
 
 # Everything but printable ASCII, and the two characters that would end or confuse a quoted field.
 _UNSAFE: Final = re.compile(r"[^ -~]|[\"\\]")
 
 
 def escape(text: str) -> str:
-    """Text for a quoted field of a log line: each unsafe byte becomes \\xNN, so a line stays one line and one meaning."""
+    """Text for a quoted field of a log line: unsafe bytes become \\xNN, so a line stays one line with one meaning."""
     return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class AccessLog:
     """Writes a line for each request to a descriptor.
 
-    A line that cannot be written is lost and counted, and the next line that can be says how many are missing.
+    A line that cannot be written is lost and counted, and the next line that can be says how many are missing. It also
+    ends a line that went out in part, as happens on a full disk.
 
     Args:
         fd: where the lines go.
         style: "text" or "json".
+
+    Raises:
+        ValueError: there is no such style.
     """
 
     def __init__(self, fd: int, style: str = "text") -> None:
+        styles: dict[str, Callable[[Request | AsyncRequest, float], str]] = {
+            "text": self._text_line,
+            "json": self._json_line,
+        }
+        if style not in styles:
+            raise ValueError(f"there is no access log format {style!r}; use text or json")
         self._fd = fd
-        self._line: Callable[[Request, float], str] = self._json_line if style == "json" else self._text_line
+        self._line = styles[style]
+        self._notice = '{"lost": %d}\n' if style == "json" else "# %d lines lost\n"
         self._second = -1
         self._stamp = ""
         self._lost = 0
+        self._torn = False
+        self._lock = threading.Lock()
 
-    def write(self, request: Request, seconds: float) -> None:
+    def write(self, request: Request | AsyncRequest, seconds: float) -> None:
         """Log a request that has ended; `seconds` is how long its handler took."""
         line = self._line(request, seconds)
         if self._lost:
-            line = f"# {self._lost} lines lost\n{line}"
+            self._write_after_loss(line)
+            return
+        data = line.encode("ascii")
         try:
-            os.write(self._fd, line.encode("ascii"))
-            self._lost = 0
+            written = os.write(self._fd, data)
         except OSError:
-            self._lost += 1
+            written = 0
+        if written != len(data):
+            with self._lock:
+                self._lost += 1
+                self._torn = self._torn or written > 0
+
+    def _write_after_loss(self, line: str) -> None:
+        with self._lock:
+            notice = (self._notice % self._lost) if self._lost else ""
+            data = (("\n" if self._torn else "") + notice + line).encode("ascii")
+            try:
+                written = os.write(self._fd, data)
+            except OSError:
+                written = 0
+            if written == len(data):
+                self._lost, self._torn = 0, False
+            else:
+                self._lost += 1
+                self._torn = self._torn or written > 0
 
     def _time(self) -> str:
         now = time.time()
@@ -56,16 +89,16 @@ class AccessLog:
             self._second = second
         return self._stamp
 
-    def _text_line(self, request: Request, seconds: float) -> str:
+    def _text_line(self, request: Request | AsyncRequest, seconds: float) -> str:
         params = request.params
         line = (
-            f'{self._time()} {escape(params.get("REMOTE_ADDR") or "-")} '
+            f"{self._time()} {escape(params.get('REMOTE_ADDR') or '-').replace(' ', '_')} "
             f'"{escape(params.get("REQUEST_METHOD") or "-")} {escape(_target(params))}" '
             f"{request.status or '-'} {request.body_length}B {seconds * 1000:.1f}ms"
         )
         return f"{line} {request.reference}\n" if request.reference else f"{line}\n"
 
-    def _json_line(self, request: Request, seconds: float) -> str:
+    def _json_line(self, request: Request | AsyncRequest, seconds: float) -> str:
         params = request.params
         fields: dict[str, object] = {
             "time": self._time(),

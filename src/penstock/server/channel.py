@@ -1,8 +1,7 @@
-"""This file is one accepted connection: its socket, its protocol state, how it is written to and how it is closed."""
+"""This file is one accepted connection: its socket, its protocol state, who is at work on it and how it is closed."""
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from penstock.connection.application import ApplicationConnection
-from penstock.gateways.request import Disconnected
+from penstock.server.outlet import Outlet
+from penstock.server.pump import Pump
 from penstock.server.timers import Timers
 
 if TYPE_CHECKING:
@@ -25,8 +25,14 @@ LINGER_IDLE: Final = 2.0
 class Tenant(Protocol):
     """A request that is open on a channel."""
 
+    def starve(self) -> None:
+        """No more input comes; what is complete may still be answered."""
+
     def cut(self) -> None:
-        """The channel has closed underneath the request."""
+        """Nobody takes the answer any more."""
+
+    def forget(self) -> None:
+        """The channel is gone, so a request that no handler has seen never will be."""
 
 
 class Hub(Protocol):
@@ -53,7 +59,7 @@ class Hub(Protocol):
         """The channel is gone."""
 
     def stalled(self, channel: Channel) -> None:
-        """The peer owes input and has sent none for too long."""
+        """A deadline has passed; called inside the channel, with `reading` held."""
 
 
 @final
@@ -62,40 +68,45 @@ class Channel:
 
     A server with several threads counts who is in here (`enter`, `leave`): the descriptor is given back by whoever
     leaves last, so that nobody can meet another connection under the same number. With one thread nobody counts.
+    Input, and the beginning of the end, belong to whoever holds `reading`; what writes never waits for that lock.
 
     Attributes:
         protocol: the records' side of the connection.
-        tenants: the open requests by id.
-        doomed: a response was broken off: nothing more is read, and the end comes after the last open request.
-        closing: the end has come; the descriptor goes as soon as everybody has left.
+        out: the way out.
+        reading: held while input is taken in.
+        tenants: by id, the requests that input belongs to.
+        open: the requests whose answers are not out yet; this is what an end has to wait for.
+        served: how many requests have begun.
+        doomed: nothing more is read, and the end comes after the last answer.
         at_eof: the peer sends no more; it may still read.
-        pump_lock: held by the thread that reads for a handler whose body is streamed; None where bodies are not.
-        pumped: how many such handlers there are on this connection; while there are, only they read it.
-        pump: while a handler reads its body as it arrives, how to move input on when a write has to wait.
+        closing: the end has come; the descriptor goes as soon as everybody has left.
+        closed: the descriptor is gone, or about to go.
+        watched: the poller knows it.
+        pump: reads for handlers whose body is streamed; None where bodies are not.
         trace: where records are shown, with --log-level debug.
     """
 
     __slots__ = (
-        "_broken",
         "_hub",
         "_linger_until",
-        "_send_lock",
-        "_use_lock",
+        "_lock",
+        "_shared",
         "_users",
-        "_watched",
         "at_eof",
         "closed",
         "closing",
         "doomed",
         "fd",
+        "open",
+        "out",
         "protocol",
         "pump",
-        "pump_lock",
-        "pumped",
+        "reading",
         "served",
         "sock",
         "tenants",
         "trace",
+        "watched",
     )
 
     def __init__(
@@ -104,42 +115,54 @@ class Channel:
         self.sock = sock
         self.fd = sock.fileno()
         self.protocol = protocol
+        self.out = Outlet(sock, hub.io_timeout, trace)
+        self.reading = threading.RLock()
         self.tenants: dict[int, Tenant] = {}
+        self.open: set[Tenant] = set()
         self.trace = trace
-        self.pump: Callable[[], None] | None = None
-        self.pump_lock: threading.Lock | None = None
-        self.pumped = 0
+        self.pump: Pump | None = None
         self.served = 0
         self.at_eof = False
         self.doomed = False
         self.closing = False
         self.closed = False
+        self.watched = False
         self._hub = hub
-        self._broken = False
-        self._watched = False
         self._linger_until = 0.0
+        self._shared = hub.shared
         self._users = 0
-        self._send_lock = threading.Lock() if hub.shared else None
-        self._use_lock = threading.Lock() if hub.shared else None
+        self._lock = threading.Lock()
+
+    def stream_bodies(self, take_in: Callable[[], None]) -> None:
+        """Let handlers read their body while it arrives; `take_in` reads this channel once."""
+        self.pump = self.out.pump = Pump(self, take_in, self._hub.io_timeout)
 
     # -- who is in here
 
     def enter(self) -> bool:
         """Keep the descriptor alive until `leave`; false when the channel is closing and must be left alone."""
-        if self._use_lock is not None:
-            with self._use_lock:
-                if self.closing:
-                    return False
+        if not self._shared:
+            return not self.closing
+        with self._lock:
+            if self.closing:
+                return False
+            self._users += 1
+            return True
+
+    def hold(self) -> None:
+        """Keep the descriptor alive until another `leave`; for those who are in here already."""
+        if self._shared:
+            with self._lock:
                 self._users += 1
-        return not self.closing
 
     def leave(self) -> None:
-        """End what `enter` began."""
-        if self._use_lock is not None:
-            with self._use_lock:
+        """End what `enter` or `hold` began."""
+        if self._shared:
+            with self._lock:
                 self._users -= 1
                 if self._users or not self.closing or self.closed:
                     return
+                self.closed = True
             self._dispose()
 
     @property
@@ -149,23 +172,27 @@ class Channel:
 
     # -- watching
 
-    @property
-    def watched(self) -> bool:
-        return self._watched
+    def rest(self) -> None:
+        """Whoever had this connection is done with it: the poller has it now, unless a handler reads it itself."""
+        if not self.over and (self.pump is None or not self.pump.readers):
+            self._watch()
 
-    def watch(self) -> None:
-        """Have `on_ready` called when there is something to read."""
-        if self._watched:
+    def _watch(self) -> None:
+        if self.watched:
             self._hub.rearm(self.fd)
-        else:
-            self._watched = True
+            return
+        with self._lock:
+            if self.closed or self.watched:
+                return
             self._hub.watch(self.fd, self.on_ready)
+            self.watched = True
 
     def unwatch(self) -> None:
         """Leave the socket unread from now on."""
-        if self._watched:
-            self._watched = False
-            self._hub.unwatch(self.fd)
+        with self._lock:
+            if self.watched:
+                self.watched = False
+                self._hub.unwatch(self.fd)
 
     def on_ready(self) -> None:
         """There is something to read."""
@@ -176,12 +203,20 @@ class Channel:
 
     def on_deadline(self) -> None:
         """The time for the peer's next move is over."""
-        if self._linger_until:
-            self.close()
-        else:
-            self._hub.stalled(self)
+        if not self.enter():
+            return
+        try:
+            with self.reading:
+                if self in self._hub.timers:
+                    return  # It has moved while this thread was on its way here.
+                if self._linger_until:
+                    self.close()
+                else:
+                    self._hub.stalled(self)
+        finally:
+            self.leave()
 
-    # -- writing
+    # -- reading and answering
 
     def receive(self) -> bytes | None:
         """What has arrived; empty at the end of input, None when nothing has."""
@@ -190,164 +225,116 @@ class Channel:
         except BlockingIOError:
             return None
         except OSError:
-            self._broken = True
+            self.out.broken = True
             return b""
         if self.trace is not None and data:
             self.trace.inbound(data)
         return data
 
-    def send(self, data: bytes) -> None:
-        """Send whole records, waiting for the peer to take them.
-
-        Raises:
-            Disconnected: the peer is gone, or took nothing for the I/O timeout.
-        """
-        if self._send_lock is None:
-            self._send(data)
-        else:
-            with self._send_lock:
-                self._send(data)
-
-    def send_now(self, data: bytes) -> None:
-        """Send a short answer of the connection itself; a peer that leaves no room for it is closed.
-
-        An application that waits here would let one peer, which asks and does not read, hold a thread.
-        """
+    def has_input(self) -> bool:
+        """Something has arrived that nobody has read yet."""
         try:
-            sent = self.sock.send(data, _DONTWAIT)
+            return bool(self.sock.recv(1, _DONTWAIT | socket.MSG_PEEK))
         except OSError:
-            sent = 0
-        if self.trace is not None:
-            self.trace.outbound(data)
-        if sent != len(data):
+            return False
+
+    def answer(self, data: bytes) -> None:
+        """Send a short answer of the connection itself; a peer that leaves no room for it is closed."""
+        if not self.out.answer(data):
             self.close()
-
-    def _send(self, data: bytes) -> None:
-        if self._broken:
-            raise Disconnected("the web server has closed the connection")
-        if self.trace is not None:
-            self.trace.outbound(data)
-        try:
-            sent = self.sock.send(data, _DONTWAIT)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._broken = True
-            raise Disconnected(f"the web server has closed the connection ({error.strerror})") from None
-        if sent != len(data):
-            self._send_rest(memoryview(data)[sent:])
-
-    def _send_rest(self, rest: memoryview) -> None:
-        poll = select.poll()
-        while rest:
-            # Some web servers send the whole body before they read a byte of the response, so input has to move too.
-            pump = self.pump
-            poll.register(self.fd, select.POLLOUT | (select.POLLIN if pump is not None else 0))
-            ready = poll.poll(self._hub.io_timeout * 1000)
-            if not ready:
-                self._broken = True
-                raise Disconnected(f"the web server has taken no output for {self._hub.io_timeout:g} s")
-            if pump is not None and ready[0][1] & select.POLLIN:
-                pump()
-            try:
-                rest = rest[self.sock.send(rest, _DONTWAIT) :]
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                self._broken = True
-                raise Disconnected(f"the web server has closed the connection ({error.strerror})") from None
 
     # -- ending
 
     def settle(self) -> None:
-        """A request has ended: close, if that is ours to do now."""
-        if self.protocol.must_close or ((self.doomed or self.at_eof) and not self.tenants):
-            self.end()
-        elif self._hub.draining and self.protocol.idle:
+        """An answer is out: close, if that is ours to do now."""
+        if self.open or self._linger_until:
+            return
+        if self.protocol.must_close or self.doomed or self.at_eof or self.out.broken:
+            if self.protocol.input_pending and not self.at_eof and not self.out.broken:
+                self.linger()
+            else:
+                self.close()
+        elif self._hub.draining:
             self.close_if_quiet()
 
     def doom(self) -> None:
-        """Read no more, and close when the last open request has been answered."""
-        self.doomed = True
-        self.protocol.input_pending = True
-        self.unwatch()
-
-    def end(self) -> None:
-        """Close so that the peer reads all we have sent: closing with unread input would throw it away."""
-        if self.protocol.input_pending and not self.at_eof and not self._broken:
-            self.linger()
-        else:
-            self.close()
+        """Read no more, and close when all that is complete has been answered."""
+        with self.reading:
+            if self.closing or self._linger_until:
+                return
+            self.doomed = True
+            self.protocol.input_pending = True
+            self.unwatch()
+            self._hub.timers.clear(self)
+            for tenant in list(self.open):
+                tenant.starve()
 
     def linger(self) -> None:
-        """Say that no more comes from us, then read and drop what the peer still sends, for a bounded time."""
-        if self.closed or self._linger_until:
-            return
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        timers = self._hub.timers
-        self._linger_until = timers.clock() + self._hub.io_timeout
-        timers.set(self, LINGER_IDLE)
-        for tenant in list(self.tenants.values()):
-            tenant.cut()
-        self.watch()
+        """Close so that the peer reads all we have sent: closing with unread input would throw that away.
+
+        So say that no more comes from us, then read and drop what the peer still sends, for a bounded time.
+        """
+        with self.reading:
+            if self.closing or self._linger_until:
+                return
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.close()
+                return
+            timers = self._hub.timers
+            self._linger_until = timers.clock() + self._hub.io_timeout
+            timers.set(self, LINGER_IDLE)
+            for tenant in list(self.open):
+                tenant.cut()
+            self._watch()
 
     def _drain(self) -> None:
         if not self.enter():
             return
         try:
-            data: bytes | None
-            try:
-                data = self.sock.recv(RECEIVE_SIZE, _DONTWAIT)
-            except BlockingIOError:
-                data = None
-            except OSError:
-                data = b""
             timers = self._hub.timers
-            if data == b"" or timers.clock() > self._linger_until:
+            if self.receive() == b"" or timers.clock() > self._linger_until:
                 self.close()
                 return
             timers.set(self, LINGER_IDLE)
-            self.watch()
+            self._watch()
         finally:
             self.leave()
 
     def close_if_quiet(self) -> None:
         """Close an idle connection, unless something has arrived that nobody has read yet."""
+        if not self.enter():
+            return
         try:
-            quiet = not self.sock.recv(1, _DONTWAIT | socket.MSG_PEEK)
-        except OSError:
-            quiet = True
-        if quiet and self.protocol.idle:
-            self.close()
+            with self.reading:
+                if self.protocol.idle and not self.open and not self._linger_until and not self.has_input():
+                    self.close()
+        finally:
+            self.leave()
 
     def close(self) -> None:
         """Close at once."""
-        if self._use_lock is None:
-            if not self.closed:
-                self.closing = True
-                self._dispose()
-            return
-        with self._use_lock:
-            if self.closed:
+        with self._lock:
+            if self.closing:
                 return
             self.closing = True
-            if self._users:
-                # The descriptor stays until the last one is out; meanwhile nobody shall wait on it.
-                with suppress(OSError):
-                    self.sock.shutdown(socket.SHUT_RDWR)
-                self._broken = True
-                return
-        self._dispose()
+            deserted = self.closed = not self._users
+        for tenant in list(self.open):
+            tenant.cut()
+        if deserted:
+            self._dispose()
+            return
+        # The descriptor stays until the last one is out; meanwhile nobody shall wait on it.
+        self.out.broken = True
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def _dispose(self) -> None:
-        self.closed = True
         self.unwatch()
         self._hub.timers.clear(self)
         self.sock.close()
         self._hub.discard(self)
-        for tenant in list(self.tenants.values()):
-            tenant.cut()
+        self.pump = self.out.pump = None  # It knows us: without the circle, memory is free at once.
+        for tenant in list(self.open):
+            tenant.forget()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
+from enum import Enum
 from typing import Final, Protocol, final
 
-from penstock.server.channel import Hub
+from penstock.server.channel import Channel, Hub
 from penstock.server.listen import Listener
 from penstock.server.notices import Notices
 
-_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_LEFT: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        # Linux passes on what happened to the connection before it was accepted (accept(2)).
+        *(errno.ENETDOWN, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH),
+        errno.EPERM,  # a firewall said no
+    }
+)
 _PAUSE: Final = 0.25
-"""Seconds without accepting once the descriptors have run out; trying at once again would spin."""
+"""Seconds without accepting once that fails, mostly for want of descriptors; trying at once again would spin."""
 
 QUIET: Final = 0.02
 """Seconds without a newcomer after which a draining listener is closed."""
@@ -26,74 +35,104 @@ class Host(Hub, Protocol):
 
     notices: Notices
 
-    def welcome(self, sock: socket.socket) -> None:
-        """A connection has been accepted."""
+    def welcome(self, sock: socket.socket) -> Channel:
+        """Take in a connection that has been accepted; nothing of it has been read yet."""
 
     def close_door(self, door: Door) -> None:
         """No more connections come from this door."""
 
 
+class _Nobody(Enum):
+    """Why nobody came in."""
+
+    WAITS = "the queue is empty"
+    ENTERS = "accepting fails"
+    STAYS = "the one who came was turned away, or has left"
+
+
 @final
 class Door:
-    """The listener's place in the server's loop."""
+    """The listener's place in the server's loop; a lock keeps its end apart from the last newcomer."""
 
-    __slots__ = ("_drain_until", "_fd", "_host", "_listener")
+    __slots__ = ("_drain_until", "_fd", "_host", "_listener", "_lock")
 
     def __init__(self, listener: Listener, host: Host) -> None:
         self._listener = listener
         self._host = host
         self._fd = listener.socket.fileno()
         self._drain_until = 0.0
+        self._lock = threading.Lock()
         host.watch(self._fd, self.on_ready)
 
     def on_ready(self) -> None:
         """Somebody waits to be accepted."""
-        if self._accept():
-            self._extend_drain()
+        host = self._host
+        with self._lock:
+            if self._drain_until:
+                return
+            came = self._accept()
+            if came is _Nobody.ENTERS:
+                host.unwatch(self._fd)
+                host.timers.set(self, _PAUSE)
+                return
+            # Others may accept while this thread serves the newcomer.
+            host.rearm(self._fd)
+        if isinstance(came, Channel):
+            # Whoever connects mostly has sent a request already: to look first saves the poller's calls.
+            host.receive(came)
 
     def on_deadline(self) -> None:
-        """The pause is over, or the drain found the queue quiet for long enough."""
-        if not self._drain_until:
-            self._host.watch(self._fd, self.on_ready)
-        elif self._host.timers.clock() > self._drain_until or not self._accept():
-            self._host.unwatch(self._fd)
-            self._listener.close()
-            self._host.close_door(self)
-        else:
-            self._extend_drain()
+        """The pause is over, or it is time to look whether newcomers still come while we drain."""
+        with self._lock:
+            if self._drain_until:
+                self._drain()
+            else:
+                self._host.watch(self._fd, self.on_ready)
 
     def drain(self) -> None:
         """Keep newcomers away where the system can, accept those who wait, then close."""
-        self._listener.begin_drain()
-        self._drain_until = self._host.timers.clock() + MOST_DRAIN
-        self._extend_drain()
-
-    def _extend_drain(self) -> None:
-        if self._drain_until:
-            self._host.timers.set(self, QUIET)
-
-    def _accept(self) -> bool:
-        """Take one connection in; false when none waits."""
         host = self._host
+        with self._lock:
+            self._listener.begin_drain()
+            self._drain_until = host.timers.clock() + MOST_DRAIN
+            host.unwatch(self._fd)
+            self._empty_queue()
+            host.timers.set(self, QUIET)
+
+    def _drain(self) -> None:
+        host = self._host
+        if self._empty_queue() and host.timers.clock() < self._drain_until:
+            host.timers.set(self, QUIET)
+        else:
+            self._listener.close()
+            host.close_door(self)
+
+    def _empty_queue(self) -> bool:
+        """Let everybody in before anybody is served, for serving may take longer than the drain; false if none came."""
+        first = came = self._accept()
+        while came is not _Nobody.WAITS and came is not _Nobody.ENTERS:
+            if isinstance(came, Channel):
+                came.rest()
+            came = self._accept()
+        return first is not _Nobody.WAITS
+
+    def _accept(self) -> Channel | _Nobody:
+        listener = self._listener
         try:
-            sock, peer = self._listener.socket.accept()
+            sock, peer = listener.socket.accept()
         except BlockingIOError:
-            host.rearm(self._fd)
-            return False
+            return _Nobody.WAITS
         except OSError as error:
-            if error.errno in _OUT_OF_DESCRIPTORS and not self._drain_until:
-                host.unwatch(self._fd)
-                host.timers.set(self, _PAUSE)
-                host.notices.warn(f"{self._listener.address}: cannot accept: {error.strerror}; trying again in {_PAUSE} s")
-            else:
-                # The client gave up while it waited, or the listener is closed already.
-                host.rearm(self._fd)
-            return False
-        # Others may accept while this thread serves the newcomer.
-        host.rearm(self._fd)
-        if not self._listener.allows(peer):
+            if error.errno in _LEFT:
+                return _Nobody.STAYS
+            again = "" if self._drain_until else f"; trying again in {_PAUSE} s"
+            self._host.notices.warn(f"{listener.address}: cannot accept: {error.strerror}{again}")
+            return _Nobody.ENTERS
+        if not listener.allows(peer):
             sock.close()
-            host.notices.warn(f"{self._listener.address}: a connection from {peer[0]} was refused: not in the allow-list")
-            return True
-        host.welcome(sock)
-        return True
+            self._host.notices.warn(f"{listener.address}: a connection from {peer[0]} was refused: not in the allow-list")
+            return _Nobody.STAYS
+        if sock.gettimeout() is not None:
+            # The application has called socket.setdefaulttimeout(), and no read of ours may wait for that.
+            sock.setblocking(False)
+        return self._host.welcome(sock)

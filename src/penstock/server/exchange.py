@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import io
-import select
 from collections.abc import Callable
-from typing import BinaryIO, ClassVar, Final, final
+from typing import BinaryIO, Final, final
 
-from penstock.gateways.environ import BadRequest, content_length, merge, normalise, require_method
+from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import Disconnected, Request, TruncatedInput
 from penstock.protocol.params import Pair
 from penstock.protocol.records import STREAM_SLICE
 from penstock.protocol.spec import RecordType, Role
+from penstock.server.admission import BrokenOff, NoRoom, Stalled, admit, check_end, check_size
 from penstock.server.channel import Channel
 from penstock.server.options import ServerOptions
 from penstock.server.spool import Spool
 
-_ROLE_NAMES: Final = {role: role.name for role in Role}
 _STDIN: Final = RecordType.STDIN
 _EMPTY: Final = b""
 
 HELD_OUTPUT: Final = 65536
 """Bytes of output kept back while the request body still arrives: nginx stops sending it once a response has begun."""
-
-
-MoveInput = Callable[[Channel, "Exchange", bool], None]
-"""Reads the connection for a handler; the flag says whether to wait until there is something for it."""
-
-
-class BodyTooLarge(BadRequest):
-    """The body passes `max_body`."""
-
-    status: ClassVar[int] = 413
-
-
-class NoRoom(BadRequest):
-    """The body cannot be kept: the disk is full, or no temporary file can be made."""
-
-    status: ClassVar[int] = 507
-
-
-class WrongLength(BadRequest):
-    """The body is not as long as CONTENT_LENGTH says: what follows on this connection cannot be trusted."""
 
 
 @final
@@ -54,7 +33,7 @@ class Exchange(Request):
         aborted: the web server has given the request up.
         started: response bytes have been sent.
         handed: it has been given to a thread, or waits for one; that thread ends it.
-        pumps: its handler reads the connection itself, to get at the rest of the body.
+        pumps: its handler reads the connection, through the pump, to get at the rest of the body.
         fault: what is wrong with the input; an application that reads on meets it as an error.
     """
 
@@ -102,17 +81,7 @@ class Exchange(Request):
         Raises:
             BadRequest: the request cannot be answered by an application.
         """
-        params = self.params = merge(pairs)
-        normalise(params, self._options.mount)
-        params["FCGI_ROLE"] = _ROLE_NAMES[self.role]
-        if self.role is Role.AUTHORIZER:
-            return
-        require_method(params)
-        expected = content_length(params)
-        if expected is not None:
-            self._expected = expected
-            if expected > self._options.max_body:
-                raise BodyTooLarge(f"a body of {expected} bytes; {self._options.max_body} are allowed")
+        self.params, self._expected = admit(self.role, pairs, self._options)
 
     def take(self, stream: RecordType, content: bytes) -> None:
         """Keep a piece of an input stream.
@@ -120,20 +89,14 @@ class Exchange(Request):
         Raises:
             BadRequest: it is too much, more than was announced, or cannot be kept.
         """
-        if stream is _STDIN:
-            spool = self._stdin
-            if spool is None:
-                spool = self._stdin = Spool(self._options.body_memory)
-            size = spool.received + len(content)
-            if self._expected is not None and size > self._expected:
-                raise WrongLength(f"the body is longer than its CONTENT_LENGTH of {self._expected}")
-        else:
-            spool = self._data
-            if spool is None:
-                spool = self._data = Spool(self._options.body_memory)
-            size = spool.received + len(content)
-        if size > self._options.max_body:
-            raise BodyTooLarge(f"more than the {self._options.max_body} bytes of body that are allowed")
+        spool = self._stdin if stream is _STDIN else self._data
+        if spool is None:
+            spool = Spool(self._options.body_memory)
+            if stream is _STDIN:
+                self._stdin = spool
+            else:
+                self._data = spool
+        check_size(spool.received + len(content), self._expected if stream is _STDIN else None, self._options.max_body)
         try:
             spool.write(content)
         except OSError as error:
@@ -143,52 +106,51 @@ class Exchange(Request):
         """An input stream has ended; `complete` is true for the last one.
 
         Raises:
-            BadRequest: it is shorter than was announced.
+            WrongLength: it is shorter than was announced.
         """
         self.complete = complete
         if stream is _STDIN:
             received = self._stdin.received if self._stdin is not None else 0
-            if self._expected is None:
+            check_end(received, self._expected)
+            if self._expected is None and received and not self._options.stream_body:
                 # Frameworks stop reading at CONTENT_LENGTH, and without one they read nothing.
-                if received and not self._options.stream_body:
-                    self.params["CONTENT_LENGTH"] = str(received)
-            elif received != self._expected:
-                raise WrongLength(f"the body has {received} bytes and its CONTENT_LENGTH says {self._expected}")
+                self.params["CONTENT_LENGTH"] = str(received)
 
-    def prepare(self, move_input: MoveInput) -> None:
-        """Make the input readable for the gateway.
-
-        Args:
-            move_input: how a body that is still on its way is moved on.
-        """
+    def prepare(self) -> None:
+        """Make the input readable for the gateway."""
         if self.complete:
             if self._stdin is not None:
                 self.stdin = self._stdin.whole()
             if self.role is Role.FILTER:
                 self.data = self._data.whole() if self._data is not None else io.BytesIO()
             return
-        self.stdin = self._live(_STDIN, move_input)
+        self.stdin = self._live(_STDIN)
         if self.role is Role.FILTER:
-            self.data = self._live(RecordType.DATA, move_input)
-        self._channel.pump = lambda: move_input(self._channel, self, False)
+            self.data = self._live(RecordType.DATA)
 
-    def _live(self, stream: RecordType, move_input: MoveInput) -> BinaryIO:
-        raw = _LiveInput(lambda size: self._read(stream, size, move_input))
-        return io.BufferedReader(raw, 65536)
+    def _live(self, stream: RecordType) -> BinaryIO:
+        return io.BufferedReader(_LiveInput(lambda size: self._read(stream, size)), 65536)
 
-    def _read(self, stream: RecordType, size: int, move_input: MoveInput) -> bytes:
+    def _read(self, stream: RecordType, size: int) -> bytes:
+        channel = self._channel
         while True:
-            spool = self._stdin if stream is _STDIN else self._data
-            chunk = spool.read(size) if spool is not None else _EMPTY
-            if chunk:
-                return chunk
-            if self.fault is not None:
-                raise TruncatedInput(self.fault.reason)
-            if self.complete:
-                return _EMPTY
-            if self.aborted or self.ended:
-                raise TruncatedInput("the connection ended before the request's input did")
-            move_input(self._channel, self, True)
+            # Another handler of this connection may be taking in what belongs to this one.
+            with channel.reading:
+                spool = self._stdin if stream is _STDIN else self._data
+                chunk = spool.read(size) if spool is not None else _EMPTY
+                if chunk:
+                    return chunk
+                if self.fault is not None:
+                    raise TruncatedInput(self.fault.reason)
+                if self.complete:
+                    return _EMPTY
+                if self.aborted or self.ended:
+                    raise TruncatedInput("the connection ended before the request's input did")
+            pump = channel.pump
+            assert pump is not None
+            if not pump.wait(self):
+                self.fault = Stalled("the rest of the request body did not arrive in time")
+                channel.doom()
 
     @property
     def starving(self) -> bool:
@@ -198,11 +160,28 @@ class Exchange(Request):
             self.complete or self.aborted or self.ended or self.fault or any(s is not None and s.unread for s in spools)
         )
 
-    def wait_readable(self, seconds: float) -> bool:
-        """Wait until more of the connection can be read; false when nothing came in time."""
-        poll = select.poll()
-        poll.register(self._channel.fd, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+    # -- what the channel tells
+
+    def starve(self) -> None:
+        """No more input comes. What is not complete never will be."""
+        if self.complete or self.ended:
+            return
+        if self.handed:
+            self.fault = self.fault or BrokenOff("the connection is closed because of another request on it")
+        else:
+            self.forget()
+
+    def cut(self) -> None:
+        """Nobody takes the answer any more."""
+        self.aborted = True
+
+    def forget(self) -> None:
+        """Be gone without an answer, unless a handler will see to that."""
+        if not self.handed:
+            self.aborted = True
+            self._end()
+            self._channel.open.discard(self)
+            self.release()
 
     # -- output, as Request says
 
@@ -215,7 +194,9 @@ class Exchange(Request):
 
     def finish(self, data: bytes | memoryview = b"") -> None:
         self._check()
-        self._flush()
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
         size = len(data)
         if size > STREAM_SLICE:
             cut = size - size % STREAM_SLICE
@@ -224,41 +205,41 @@ class Exchange(Request):
         self._end()
         channel = self._channel
         try:
-            channel.send(channel.protocol.finish(self.request_id, data))
+            channel.out.send(channel.protocol.finish(self.request_id, data))
         finally:
+            channel.open.discard(self)
             channel.settle()
 
     def abort(self) -> None:
-        """Without END_REQUEST and by closing, for that is all a web server can tell a broken response by."""
-        if self.ended:
+        """Without END_REQUEST and by closing, for that is all a web server can tell a broken response by.
+
+        As long as nothing has left, the request stays open for an error page.
+        """
+        self._held.clear()
+        if self.ended or not self.started:
             return
         self._end()
         channel = self._channel
         channel.protocol.drop(self.request_id)
+        channel.open.discard(self)
         channel.doom()
         channel.settle()
 
     def refuse(self, page: bytes) -> None:
-        """End with a response of the server's own, as far as the peer still takes it."""
+        """End with a response of the server's own, as far as the peer still takes it; `settle` is for the caller."""
         self._held.clear()
         self._end()
         channel = self._channel
-        channel.send_now(channel.protocol.finish(self.request_id, page))
-
-    def give_up(self) -> None:
-        """End a request that the web server has aborted."""
-        self.refuse(b"")
-        self._channel.settle()
-
-    def cut(self) -> None:
-        """The channel has closed underneath us."""
-        self.aborted = True
+        channel.answer(channel.protocol.finish(self.request_id, page))
+        channel.open.discard(self)
 
     def release(self) -> None:
         """Give back what the body took; the gateway is done."""
-        for spool in (self._stdin, self._data):
-            if spool is not None:
-                spool.close()
+        if self._stdin is not None or self._data is not None:
+            with self._channel.reading:
+                for spool in (self._stdin, self._data):
+                    if spool is not None:
+                        spool.close()
 
     def _check(self) -> None:
         if self.aborted:
@@ -268,7 +249,6 @@ class Exchange(Request):
 
     def _end(self) -> None:
         self.ended = True
-        self._channel.pump = None
         self._channel.tenants.pop(self.request_id, None)
 
     def _hold(self, data: bytes | memoryview) -> bool:
@@ -280,7 +260,7 @@ class Exchange(Request):
         self._held_size += len(data)
         pump = self._channel.pump
         if pump is not None:
-            pump()
+            pump.move()
         if self.complete:
             self._flush()
         return True
@@ -297,12 +277,12 @@ class Exchange(Request):
         self.started = True
         if len(data) <= STREAM_SLICE:
             if data:
-                channel.send(channel.protocol.stdout(self.request_id, data))
+                channel.out.send(channel.protocol.stdout(self.request_id, data))
             return
         # One record at a time: a copy of a large response would cost its size once more.
         view = memoryview(data)
         for start in range(0, len(view), STREAM_SLICE):
-            channel.send(channel.protocol.stdout(self.request_id, view[start : start + STREAM_SLICE]))
+            channel.out.send(channel.protocol.stdout(self.request_id, view[start : start + STREAM_SLICE]))
 
 
 class _LiveInput(io.RawIOBase):

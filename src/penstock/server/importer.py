@@ -85,23 +85,24 @@ def _put_first(folder: str) -> None:
 
 
 def _load_path(place: str) -> ModuleType:
-    path = os.path.realpath(place)
+    path = os.path.abspath(place)
     if not os.path.isfile(path):
         what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise AppError(f"{place} {what}", hint=missing_file_hint(place))
     folder, name = os.path.split(path)
     stem, suffix = os.path.splitext(name)
     if suffix != ".py" or "." in stem:
-        _put_first(folder)
+        _put_first(os.path.realpath(folder))
         return _run_source(place, path, stem)
     names = [] if stem == "__init__" else [stem]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)
         names.insert(0, package)
-    _put_first(folder)
+    # Resolved, so that late imports come from the same release when a link such as `current/` is turned to another.
+    _put_first(os.path.realpath(folder))
     module = _import(".".join(names), place, "")
     loaded = getattr(module, "__file__", None)
-    if loaded is None or os.path.realpath(loaded) != path:
+    if loaded is None or os.path.realpath(loaded) != os.path.realpath(path):
         message = f"{place} cannot be imported: {module.__name__} is the name of {loaded or 'a part of Python'} too"
         raise AppError(message, hint="rename the file")
     return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import ClassVar, Final, final
+from typing import Final, final
 
 from penstock.connection.events import (
     ApplicationEvent,
@@ -20,20 +20,15 @@ from penstock.gateways.request import Request
 from penstock.gateways.response import error_page
 from penstock.protocol.errors import ProtocolError
 from penstock.protocol.spec import Role
+from penstock.server.admission import Stalled, WrongLength
 from penstock.server.channel import Channel
-from penstock.server.exchange import Exchange, WrongLength
+from penstock.server.exchange import Exchange
 from penstock.server.notices import Notices
 from penstock.server.options import ServerOptions
 from penstock.server.timers import Timers
 
-_REFUSAL_STATUS: Final = {Refusal.REQUESTS: 503, Refusal.MULTIPLEXING: 503, Refusal.PARAMS: 431}
-_RETRY_AFTER: Final = 1
-
-
-class Stalled(BadRequest):
-    """The web server did not send the rest of a request."""
-
-    status: ClassVar[int] = 408
+REFUSAL_STATUS: Final = {Refusal.REQUESTS: 503, Refusal.MULTIPLEXING: 503, Refusal.PARAMS: 431}
+RETRY_AFTER: Final = 1
 
 
 Done = Callable[[Request], None]
@@ -63,11 +58,13 @@ class Intake:
         self._done = done
 
     def receive(self, channel: Channel) -> list[Exchange]:
-        """Read what has arrived, once.
+        """Read what has arrived, once; to be called with `channel.reading` held.
 
         Returns:
             The requests that can be handled now; where bodies are streamed, those whose parameters are complete.
         """
+        if channel.over:
+            return []
         data = channel.receive()
         if data is None:
             return []
@@ -88,11 +85,11 @@ class Intake:
                 break
         answers = protocol.take_answers()
         if answers:
-            channel.send_now(answers)
+            channel.answer(answers)
         if channel.over:
             return ready
         if protocol.awaiting_input:
-            # Whole pieces of a body are progress. Drops of a record, or of the parameters, are not: they share one deadline.
+            # Whole pieces of a body are progress. Drops of a record or of the parameters are not: one deadline for all.
             if channel not in self._timers or any(type(event) is InputReceived for event in events):
                 self._timers.set(channel, self._options.io_timeout)
         elif self._timers:
@@ -100,14 +97,18 @@ class Intake:
         return ready
 
     def stalled(self, channel: Channel) -> None:
-        """The peer owes input and the deadline is over: answer what can be answered, then close."""
-        waiting = [exchange for exchange in _exchanges(channel) if not exchange.handed]
+        """The peer owes input and the deadline is over: answer what can be answered, then close.
+
+        To be called with `channel.reading` held.
+        """
         self._notices.warn(f"a web server sent nothing for {self._options.io_timeout:g} s in the middle of a request")
-        for exchange in waiting:
-            self._reject(channel, exchange, Stalled("the request did not arrive in time"))
+        for exchange in _exchanges(channel):
+            if not exchange.handed:
+                self._reject(channel, exchange, Stalled("the request did not arrive in time"))
         # A connection that carries other requests is spared, unless it hangs in the middle of a record.
-        if not channel.tenants or channel.protocol.partial_record:
-            channel.linger()
+        if not channel.open or channel.protocol.partial_record:
+            channel.doom()
+            channel.settle()
 
     def _act(self, channel: Channel, event: ApplicationEvent, ready: list[Exchange]) -> None:
         if isinstance(event, RequestBegan):
@@ -124,6 +125,7 @@ class Intake:
     def _begin(self, channel: Channel, event: RequestBegan, ready: list[Exchange]) -> None:
         exchange = Exchange(channel, event.request_id, event.role, self._options)
         channel.tenants[event.request_id] = exchange
+        channel.open.add(exchange)
         channel.served += 1
         try:
             exchange.admit(event.pairs)
@@ -159,7 +161,8 @@ class Intake:
         exchange.reference = new_reference()
         exchange.status = error.status
         self._notices.warn(f"answered {error.status} [{exchange.reference}]: {error.reason}")
-        exchange.refuse(error_page(error.status, exchange.reference, head_only=exchange.params.get("REQUEST_METHOD") == "HEAD"))
+        head_only = exchange.params.get("REQUEST_METHOD") == "HEAD"
+        exchange.refuse(error_page(error.status, exchange.reference, head_only=head_only))
         exchange.release()
         if error.status == 400:
             # Where the length is a lie, the next request may be one too (request smuggling).
@@ -168,16 +171,16 @@ class Intake:
         channel.settle()
 
     def _refuse(self, channel: Channel, event: RequestRefused) -> None:
-        status = _REFUSAL_STATUS.get(event.reason)
+        status = REFUSAL_STATUS.get(event.reason)
         self._notices.warn(f"a request was refused: {event.detail}")
         page = b""
         if status is not None:
             refused = Exchange(channel, event.request_id, Role.RESPONDER, self._options)
             refused.status = status
             refused.reference = new_reference()
-            page = error_page(status, refused.reference, retry_after=_RETRY_AFTER if status == 503 else None)
+            page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)
             self._done(refused)
-        channel.send_now(channel.protocol.refuse(event.request_id, event.reason, page))
+        channel.answer(channel.protocol.refuse(event.request_id, event.reason, page))
         channel.settle()
 
     def _abort(self, channel: Channel, request_id: int, exchange: object, ready: list[Exchange]) -> None:
@@ -191,24 +194,22 @@ class Intake:
             exchange.release()
             self._done(exchange)
         else:
-            channel.send_now(channel.protocol.finish(request_id))
+            channel.answer(channel.protocol.finish(request_id))
         channel.settle()
 
     def _end_of_input(self, channel: Channel) -> None:
         """The peer sends no more. It may still read, so requests that are complete are answered."""
         channel.at_eof = True
         channel.unwatch()
+        self._timers.clear(channel)
         for exchange in _exchanges(channel):
-            if exchange.complete:
-                continue
-            exchange.aborted = True
-            if not exchange.handed:
-                self._notices.warn("a web server closed the connection in the middle of a request body")
-                channel.tenants.pop(exchange.request_id, None)
-                exchange.release()
-                self._done(exchange)
-        if not channel.tenants:
-            channel.close()
+            if not exchange.complete:
+                exchange.cut()
+                if not exchange.handed:
+                    self._notices.warn("a web server closed the connection in the middle of a request body")
+                    exchange.forget()
+                    self._done(exchange)
+        channel.settle()
 
 
 def _exchanges(channel: Channel) -> list[Exchange]:

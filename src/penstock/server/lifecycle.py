@@ -56,22 +56,23 @@ class Lifecycle:
             if stream is not None:
                 try:
                     stream.flush()
-                except (OSError, ValueError):
-                    continue
+                except (OSError, ValueError, RuntimeError):
+                    continue  # Closed, full, or just being written to by the very code that the signal interrupted.
         # Handlers may be stuck in any thread, this one included, so no orderly way out can be relied on.
         os._exit(0)
 
-    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def on_stop_signal(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Obey a stop signal: the first one drains and sets the alarm for the hard end, which the second one is."""
         if self.state is not State.RUNNING:
             self.exit_now()
         self.stop()
-        # An alarm reaches the main thread even while it sits in a handler of the application, which no timer of ours does.
+        # An alarm reaches the main thread even while it sits in a handler, which no timer of ours does.
         signal.signal(signal.SIGALRM, lambda *_: self.exit_now())
         signal.setitimer(signal.ITIMER_REAL, self._grace)
 
     @contextmanager
     def signals(self, wakeup_fd: int) -> Iterator[None]:
-        """Obey the stop signals while the block runs, where this is the main thread; elsewhere the caller has to stop us.
+        """Obey the stop signals while the block runs, if this is the main thread; else the caller has to stop us.
 
         Args:
             wakeup_fd: non-blocking descriptor that gets a byte whenever a signal arrives.
@@ -79,7 +80,7 @@ class Lifecycle:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._on_stop_signal) for number in STOP_SIGNALS}
+        before = {number: signal.signal(number, self.on_stop_signal) for number in STOP_SIGNALS}
         alarm = signal.getsignal(signal.SIGALRM)
         wakeup_before = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
         try:

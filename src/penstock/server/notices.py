@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from typing import Final
@@ -10,14 +11,16 @@ from typing import Final
 log: Final = logging.getLogger("penstock")
 """Everything that penstock has to say about itself; the access log is apart."""
 
-_DIGITS: Final = str.maketrans("", "", "0123456789")
+# What differs between two messages of the same cause: what a peer has sent, which is quoted, and every word with a number
+# in it, be it a count, an address or a request's reference.
+_VARIES: Final = re.compile(r"""'[^']*'|"[^"]*"|\S*[0-9:]\S*""")
 _MAX_CAUSES: Final = 256
 
 
 class Notices:
     """Log lines about peers, one for each cause and second; what was left out is counted on the next line.
 
-    Two messages have the same cause if only their numbers differ.
+    Two messages have the same cause if they differ only in quoted text and in words that hold a digit or a colon.
     """
 
     def __init__(self) -> None:
@@ -26,7 +29,7 @@ class Notices:
 
     def warn(self, message: str) -> None:
         """Log a warning about what a peer did."""
-        cause = message.translate(_DIGITS)
+        cause = _VARIES.sub("", message)
         now = time.monotonic()
         with self._lock:
             last, left_out = self._seen.get(cause, (0.0, 0))

@@ -14,7 +14,7 @@ class Poller(Protocol):
     """Waits for reading on many descriptors, for one thread or several.
 
     A shared poller is one-shot: a descriptor that was returned stays silent until `arm` is called for it, so that one
-    thread at a time owns it. For a single thread that ceremony is not needed: descriptors stay armed, `arm` does nothing.
+    thread at a time owns it. A single thread needs no such ceremony: descriptors stay armed, `arm` does nothing.
     """
 
     def add(self, fd: int) -> None:
@@ -48,10 +48,10 @@ class EpollPoller:
 
     def arm(self, fd: int) -> None:
         if self._shared:
-            try:  # noqa: SIM105 - on the hot path of a server with threads, and suppress() costs more than the call
+            try:
                 self._epoll.modify(fd, self._mask)
             except OSError:
-                pass
+                pass  # On the hot path of a server with threads: suppress() would cost more than the call.
 
     def remove(self, fd: int) -> None:
         with contextlib.suppress(OSError):
@@ -111,28 +111,38 @@ class SelectorsPoller:
         self._lead = threading.Lock()
         self._lock = threading.Lock()
         self._changes: list[tuple[int, bool]] = []
+        self._watched: set[int] = set()
         self._ready: list[int] = []
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
 
-    def _change(self, fd: int, watch: bool) -> None:
-        with self._lock:
-            self._changes.append((fd, watch))
+    def _wake(self) -> None:
         # A full pipe wakes just as well.
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
     def add(self, fd: int) -> None:
-        self._change(fd, True)
+        with self._lock:
+            self._watched.add(fd)
+            self._changes.append((fd, True))
+        self._wake()
 
     def arm(self, fd: int) -> None:
-        if self._shared:
-            self._change(fd, True)
+        if not self._shared:
+            return
+        with self._lock:
+            if fd not in self._watched:
+                return  # Its number may be another file's by now.
+            self._changes.append((fd, True))
+        self._wake()
 
     def remove(self, fd: int) -> None:
-        self._change(fd, False)
+        with self._lock:
+            self._watched.discard(fd)
+            self._changes.append((fd, False))
+        self._wake()
 
     def _apply_changes(self) -> None:
         with self._lock:

@@ -89,14 +89,23 @@ def serve(
     gateway = WSGIGateway(app, multithread=threads > 1, new_reference=new_reference)
     access = AccessLog(1, access_log_format) if access_log else None
     server = ThreadServer(gateway, listeners, options, access)
+    try:
+        _say_where(listeners)
+        if on_ready is not None:
+            on_ready(listeners)
+        server.run()
+    finally:
+        # A stop may come before the server obeys signals, as an exception; no socket's path may stay behind then.
+        for listener in listeners:
+            listener.close()
+    log.info("stopped")
+
+
+def _say_where(listeners: Sequence[Listener]) -> None:
     for listener in listeners:
         for warning in listener.warnings:
             log.warning("%s", warning)
         log.info("listening on %s", listener.address)
-    if on_ready is not None:
-        on_ready(listeners)
-    server.run()
-    log.info("stopped")
 
 
 def start_log(level: str) -> None:

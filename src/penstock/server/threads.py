@@ -97,13 +97,15 @@ class ThreadServer:
             threading.Thread(target=self._loop, name=f"penstock-{number}", daemon=True)
             for number in range(2, self._options.threads + 1)
         ]
-        with self.lifecycle.signals(self._wake_write):
-            for thread in others:
-                thread.start()
-            self._loop()
-            for thread in others:
-                thread.join()
-        self._close_listeners()
+        try:
+            with self.lifecycle.signals(self._wake_write):
+                for thread in others:
+                    thread.start()
+                self._loop()
+                for thread in others:
+                    thread.join()
+        finally:
+            self._close_listeners()
         self._poller.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -115,16 +117,20 @@ class ThreadServer:
     def _loop(self) -> None:
         wait, watched, timers, ready = self._poller.wait, self._watched, self.timers, self._ready
         while self.lifecycle.state is not State.STOPPED:
-            if ready:
-                self._run_next()
-            else:
-                for fd in wait(timers.timeout() if timers else None):
-                    on_ready = watched.get(fd)
-                    if on_ready is not None:
-                        on_ready()
-            if timers:
-                for thing in timers.due():
-                    thing.on_deadline()
+            try:
+                if ready:
+                    self._run_next()
+                else:
+                    for fd in wait(timers.timeout() if timers else None):
+                        on_ready = watched.get(fd)
+                        if on_ready is not None:
+                            on_ready()
+                if timers:
+                    for thing in timers.due():
+                        thing.on_deadline()
+            except Exception:
+                # One connection's misfortune; a thread that ended here would be missed for ever.
+                log.exception("a thread met an error that nobody expected; this is a fault of penstock")
             if self.draining:
                 self._check_drained()
         self._wake()
@@ -148,16 +154,20 @@ class ThreadServer:
 
     def _drain(self) -> None:
         """Stop taking in, without losing what waits in the listeners' queues or is on its way on a connection."""
-        log.info("stopping: %d connections, up to %g s for running requests", len(self._channels), self._options.graceful_timeout)
+        grace = self._options.graceful_timeout
+        log.info("stopping: %d connections, up to %g s for running requests", len(self._channels), grace)
         self.draining = True
         for door in list(self._doors):
             door.drain()
         for channel in list(self._channels):
-            if channel.protocol.idle:
-                if channel.served:
-                    channel.close_if_quiet()
-                else:
-                    self.timers.set(channel, FRESH_GRACE)
+            if channel.served:
+                channel.close_if_quiet()
+        self.timers.set(self, FRESH_GRACE)
+
+    def on_deadline(self) -> None:
+        """Newcomers have had their time to say something."""
+        for channel in list(self._channels):
+            channel.close_if_quiet()
 
     def _check_drained(self) -> None:
         if not self._doors and not self._channels and not self._ready:
@@ -186,7 +196,7 @@ class ThreadServer:
     def close_door(self, door: Door) -> None:
         self._doors.discard(door)
 
-    def welcome(self, sock: socket.socket) -> None:
+    def welcome(self, sock: socket.socket) -> Channel:
         protocol = ApplicationConnection(self._options.limits, self._options.roles, self._values)
         trace = None
         if self._traced:
@@ -194,14 +204,18 @@ class ThreadServer:
             trace = RecordTrace(f"#{self._accepted}", log.debug)
         channel = Channel(sock, protocol, self, trace)
         if self._options.stream_body:
-            channel.pump_lock = threading.Lock()
+            channel.stream_bodies(lambda: self._queue(channel, self._intake.receive(channel)))
         self._channels.add(channel)
-        # Whoever connects mostly has sent a request already: to look first saves the poller's calls.
-        self.receive(channel)
+        if self.draining:
+            self.timers.set(self, FRESH_GRACE)
+        return channel
 
     def stalled(self, channel: Channel) -> None:
-        if self.draining and channel.protocol.idle:
-            channel.close_if_quiet()
+        if channel.over or not channel.protocol.awaiting_input:
+            return
+        if channel.has_input() or (channel.pump is not None and channel.pump.readers):
+            # It is we who do not read: every thread was busy, or a handler takes its time.
+            self.timers.set(channel, self.io_timeout)
         else:
             self._intake.stalled(channel)
 
@@ -210,49 +224,54 @@ class ThreadServer:
     def receive(self, channel: Channel) -> None:
         if not channel.enter():
             return
+        first: Exchange | None = None
         try:
-            ready = self._intake.receive(channel)
-            self._queue(channel, ready[1:])
-            first = ready[0] if ready else None
-            if first is not None:
-                self._claim(channel, first)
-            if self.shared and not channel.pumped and not channel.over:
-                # From here on another thread may have this connection.
-                channel.watch()
+            with channel.reading:
+                ready = self._intake.receive(channel)
+                if ready:
+                    first = ready[0]
+                    self._claim(channel, first)
+                    if len(ready) > 1:
+                        self._queue(channel, ready[1:])
+                if self.shared or first is None:
+                    # From here on another thread may have this connection.
+                    channel.rest()
+        except BaseException:
+            channel.close()
+            raise
         finally:
             channel.leave()
         if first is not None:
             self._run(channel, first)
-        elif not channel.watched and not channel.over:
-            channel.watch()
 
     def _queue(self, channel: Channel, exchanges: Sequence[Exchange]) -> None:
-        """Requests of one connection run side by side: all but the first go to other threads, or wait their turn."""
+        """Requests of one connection run side by side: these go to other threads, or wait their turn."""
         for exchange in exchanges:
             self._claim(channel, exchange)
             self._ready.append((channel, exchange))
-            if self.shared:
-                self._wake()
+        if self.shared and exchanges:
+            self._wake()
 
     def _claim(self, channel: Channel, exchange: Exchange) -> None:
         """Keep the channel alive for a request that is going to run."""
-        channel.enter()
-        if not exchange.complete:
-            exchange.pumps = True
-            channel.pumped += 1
+        channel.hold()
+        if channel.pump is not None and not exchange.complete:
+            channel.pump.join(exchange)
 
     def _run_next(self) -> None:
         try:
             channel, exchange = self._ready.popleft()
         except IndexError:
             return  # Another thread was faster.
+        if self.shared and self._ready:
+            self._wake()  # One byte wakes one thread, and there is work for another.
         self._run(channel, exchange)
 
     def _run(self, channel: Channel, exchange: Exchange) -> None:
         began = time.perf_counter()
         try:
-            if not exchange.aborted:
-                exchange.prepare(self._move_input)
+            if not exchange.aborted and exchange.fault is None:
+                exchange.prepare()
                 self._gateway(exchange)
         except Disconnected as error:
             log.debug("a response was not delivered: %s", error)
@@ -263,16 +282,17 @@ class ThreadServer:
         exchange.release()
         if self._access_log is not None:
             self._access_log.write(exchange, time.perf_counter() - began)
-        if exchange.pumps:
-            self._end_pump(channel, exchange)
+        if exchange.pumps and channel.pump is not None:
+            channel.pump.leave(exchange)
+        elif not channel.watched:
+            channel.rest()
         channel.leave()
-        if not channel.watched and not channel.over:
-            channel.watch()
 
     def _conclude(self, channel: Channel, exchange: Exchange) -> None:
         """End what a gateway has left open."""
         if exchange.aborted:
-            exchange.give_up()
+            exchange.refuse(b"")
+            channel.settle()
         elif exchange.started:
             exchange.abort()
         else:
@@ -280,38 +300,10 @@ class ThreadServer:
             exchange.reference = exchange.reference or new_reference()
             reason = exchange.fault.reason if exchange.fault is not None else "the application gave no answer"
             self.notices.warn(f"answered {exchange.status} [{exchange.reference}]: {reason}")
-            exchange.refuse(error_page(exchange.status, exchange.reference))
+            head_only = exchange.params.get("REQUEST_METHOD") == "HEAD"
+            exchange.refuse(error_page(exchange.status, exchange.reference, head_only=head_only))
             channel.settle()
 
     def _log_access(self, request: Request) -> None:
         if self._access_log is not None:
             self._access_log.write(request, 0.0)
-
-    # -- bodies that are read while they arrive
-
-    def _move_input(self, channel: Channel, exchange: Exchange, wait: bool) -> None:
-        """Read the connection on behalf of a handler; with `wait`, until there is something for it."""
-        lock = channel.pump_lock
-        assert lock is not None
-        if not lock.acquire(blocking=wait):
-            return
-        try:
-            if wait and not exchange.starving:
-                return
-            if wait and not exchange.wait_readable(self.io_timeout):
-                self.notices.warn(f"a web server sent nothing for {self.io_timeout:g} s in the middle of a request body")
-                exchange.aborted = True
-                channel.close()
-                return
-            self._queue(channel, self._intake.receive(channel))
-        finally:
-            lock.release()
-        if exchange.complete and exchange.pumps:
-            self._end_pump(channel, exchange)
-
-    def _end_pump(self, channel: Channel, exchange: Exchange) -> None:
-        """The handler reads no more; when no other does, the connection goes back to the poller."""
-        exchange.pumps = False
-        channel.pumped -= 1
-        if not channel.pumped and not channel.over:
-            channel.watch()

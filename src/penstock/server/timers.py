@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from typing import Protocol
+from typing import Final, Protocol, final
+
+_MOST_STALE: Final = 64
+"""Entries of the heap that may be left over before it is made anew."""
 
 
 class Timed(Protocol):
@@ -15,18 +18,21 @@ class Timed(Protocol):
         """The deadline passed without being moved or cleared."""
 
 
+@final
 class Timers:
     """Deadlines by thing, one each. Moving one later, the frequent case, is a single dictionary write.
 
-    The heap holds each thing at most once, at a time no later than its deadline; what surfaces too early goes back in.
+    The heap has one entry that counts for each thing, at a time no later than its deadline; what surfaces too early
+    goes back in. A cleared deadline leaves its entry behind, for the next one to use, until it surfaces.
     All times are of the monotonic clock, so a jump of the wall clock fires nothing.
     """
 
-    __slots__ = ("_deadlines", "_heap", "_lock", "_order", "clock")
+    __slots__ = ("_deadlines", "_entries", "_heap", "_lock", "_order", "clock")
 
     def __init__(self) -> None:
         self.clock = time.monotonic
         self._deadlines: dict[Timed, float] = {}
+        self._entries: dict[Timed, float] = {}
         self._heap: list[tuple[float, int, Timed]] = []
         self._order = 0
         self._lock = threading.Lock()
@@ -41,23 +47,26 @@ class Timers:
         """Give `thing` a deadline `seconds` from now, in place of any it had."""
         when = self.clock() + seconds
         with self._lock:
-            before = self._deadlines.get(thing)
             self._deadlines[thing] = when
-            if before is None or when < before:
-                self._order += 1
-                heapq.heappush(self._heap, (when, self._order, thing))
+            entry = self._entries.get(thing)
+            if entry is None or when < entry:
+                self._push(thing, when)
 
     def clear(self, thing: Timed) -> None:
         """Take the deadline of `thing` away; nothing happens if it has none."""
         with self._lock:
             self._deadlines.pop(thing, None)
-            if not self._deadlines:
+            if len(self._heap) > 2 * len(self._deadlines) + _MOST_STALE:
+                # What was left behind keeps closed connections in memory.
                 self._heap.clear()
+                self._entries.clear()
+                for other, when in self._deadlines.items():
+                    self._push(other, when)
 
     def timeout(self) -> float | None:
         """Seconds until something may be due, at least 0; None when nothing is waiting."""
         with self._lock:
-            if not self._heap:
+            if not self._deadlines:
                 return None
             return max(0.0, self._heap[0][0] - self.clock())
 
@@ -67,7 +76,10 @@ class Timers:
         due: list[Timed] = []
         with self._lock:
             while self._heap and self._heap[0][0] <= now:
-                _, order, thing = heapq.heappop(self._heap)
+                entry, _, thing = heapq.heappop(self._heap)
+                if self._entries.get(thing) != entry:
+                    continue  # It was moved to an earlier time, and has another entry for that.
+                del self._entries[thing]
                 when = self._deadlines.get(thing)
                 if when is None:
                     continue
@@ -75,5 +87,10 @@ class Timers:
                     del self._deadlines[thing]
                     due.append(thing)
                 else:
-                    heapq.heappush(self._heap, (when, order, thing))
+                    self._push(thing, when)
         return due
+
+    def _push(self, thing: Timed, when: float) -> None:
+        self._order += 1
+        self._entries[thing] = when
+        heapq.heappush(self._heap, (when, self._order, thing))

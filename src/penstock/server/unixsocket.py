@@ -106,7 +106,7 @@ def open_unix(
 
 
 def _bind(listener: socket.socket, path: str, mode: int) -> None:
-    # The umask belongs to the whole process; listeners are opened at start, before the application and its threads.
+    # The umask belongs to the whole process, so other threads feel it too: for the length of one bind(), at start.
     before = os.umask(0o777 & ~mode)
     try:
         listener.bind(path)

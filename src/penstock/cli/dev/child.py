@@ -1,0 +1,64 @@
+"""This file is the process that runs the application under `penstock dev`: our server, and pages for errors.
+
+    python -m penstock.cli.dev.child APP SOCKET THREADS FD
+
+FD is one end of a socket pair: a byte is written to it once the server listens, and when its other end closes, because
+the parent is gone by whatever cause, this process ends too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from penstock.cli.application import load_wsgi
+from penstock.cli.dev.pages import Debugged, unloadable
+from penstock.gateways.wsgi import WSGIApplication
+from penstock.server.importer import AppError
+from penstock.server.serving import serve
+
+_GRACE: Final = 3.0
+"""Seconds for running requests; a developer waits for the end of this process."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Load the application and serve it, or a page that says why it cannot be loaded."""
+    app, path, threads, fd = arguments
+    lifeline = socket.socket(fileno=int(fd))
+    lifeline.set_inheritable(False)
+    threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
+    application: WSGIApplication
+    try:
+        application = Debugged(load_wsgi(app))
+    except AppError as error:
+        sys.stderr.write(error.report() + "\n")
+        application = unloadable(error)
+    serve(
+        application,
+        bind=f"unix:{path}",
+        threads=int(threads),
+        graceful_timeout=_GRACE,
+        log_level="warning",
+        on_ready=lambda _: lifeline.send(b"."),
+    )
+
+
+def _follow(lifeline: socket.socket) -> None:
+    """Stop when the parent has."""
+    try:
+        lifeline.recv(1)
+    except OSError:
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(0)  # Ctrl-C reaches the whole terminal, this process too

@@ -1,0 +1,113 @@
+"""This file is where `penstock` begins: it finds the command, loads that one alone, and turns ends into exit codes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import click
+
+from penstock import __version__
+from penstock.cli.failure import DONE, USAGE
+
+
+class _Entry(NamedTuple):
+    """A command that is not loaded yet: the module whose `command` it is, and what the overview shows."""
+
+    module: str
+    usage: str
+    help: str
+
+
+# A server that will run for months carries what it has imported, so each command's module is loaded when it is called.
+COMMANDS: Final[dict[str, _Entry]] = {
+    "serve": _Entry("penstock.cli.serve", "serve APP", "Serve an application to a web server, over FastCGI."),
+    "dev": _Entry("penstock.cli.dev.command", "dev APP", "Develop: HTTP, reload on change, tracebacks in the page."),
+    "request": _Entry("penstock.cli.request", "request ADDR URL", "Ask a FastCGI application something, like curl."),
+}
+
+HELP: Final = (
+    ("APP", "module:attribute, such as blog:app; a module with an app or application; a path, such as blog/app.py."),
+    ("ADDR", "unix:/run/app.sock, 127.0.0.1:9000, [::1]:9000 or fd:3."),
+)
+
+
+class Commands(click.Group):
+    """`penstock` itself."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        command: click.Command = import_module(entry.module).command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_usage(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_text("penstock: the FastCGI application server for Python")
+
+    def format_options(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(entry.usage, entry.help) for entry in COMMANDS.values()])
+        with formatter.section("Words"):
+            formatter.write_dl(list(HELP))
+        with formatter.section("Options"):
+            formatter.write_dl([("--version", "Show the version."), ("--help", "Show this, or the help of a command.")])
+
+
+@click.pass_context
+def _without_command(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
+
+
+penstock: Final = Commands(
+    "penstock",
+    callback=_without_command,
+    invoke_without_command=True,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda ctx, _param, wanted: _show_version(ctx) if wanted else None,
+        )
+    ],
+)
+
+
+def _show_version(ctx: click.Context) -> None:
+    click.echo(f"penstock {__version__}")
+    ctx.exit()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `penstock ARGUMENTS` (those of the process if None) and return the exit code."""
+    try:
+        ended = penstock.main(
+            None if arguments is None else list(arguments), prog_name="penstock", standalone_mode=False
+        )
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "penstock"
+        click.echo(f"{path}: {error.format_message()}\n{path} --help says more", err=True)
+        return USAGE
+    except click.ClickException as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130  # what a shell says of a program that Ctrl-C has ended
+    return ended if isinstance(ended, int) else DONE

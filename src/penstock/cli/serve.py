@@ -1,0 +1,73 @@
+"""This file is `penstock serve`: what was written goes to `penstock.serve`, and failures become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, Final
+
+import click
+
+from penstock import __version__
+from penstock.cli.application import load_wsgi
+from penstock.cli.failure import APP, BIND, Failure
+from penstock.cli.options import GroupedCommand, collect, option
+from penstock.cli.settings import SETTINGS
+from penstock.server.address import AddressError, BindError
+from penstock.server.importer import AppError
+from penstock.server.lifecycle import STOP_SIGNALS
+from penstock.server.listen import Listener
+from penstock.server.notices import log
+from penstock.server.serving import serve
+
+NOTES: Final = (
+    "Every option is an environment variable too: --io-timeout is PENSTOCK_IO_TIMEOUT. The command line wins.",
+    "Exit codes: 0 stopped by a signal, 2 wrong usage, 3 the application cannot be loaded, 4 cannot listen there.",
+)
+
+
+def run(app: str, **given: Any) -> None:
+    """Serve until a stop signal.
+
+    The order is usage, application, address. What is written wrong costs nothing to find, so it comes first; and as
+    long as the application may still fail, no socket is open that a web server would send requests to.
+
+    Raises:
+        Failure: the application cannot be loaded, or an address cannot be bound.
+        UsageError: an address is refused as it is written.
+    """
+    keywords = collect(SETTINGS, given)
+    # A stop is a success whenever it comes. The server has its own handlers once it runs; until then, and for what an
+    # application may do as it is imported, this one unwinds the stack.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        application = load_wsgi(app)
+        serve(application, on_ready=lambda listeners: announce(app, keywords, listeners), **keywords)
+    except KeyboardInterrupt:
+        return
+    except AppError as error:
+        raise Failure(APP, error.report()) from None
+    except AddressError as error:
+        raise click.UsageError(str(error)) from None
+    except BindError as error:
+        raise Failure(BIND, f"penstock serve: {error}") from None
+
+
+def announce(app: str, keywords: dict[str, Any], listeners: list[Listener]) -> None:
+    """Say what is served, and where nobody has said where, how to reach it."""
+    threads = "1 thread" if keywords["threads"] == 1 else f"{keywords['threads']} threads"
+    log.info("penstock %s serves %s with %s, process %d", __version__, app, threads, os.getpid())
+    if not keywords["bind"]:
+        place = listeners[0].address
+        log.info("for nginx:  include fastcgi_params;")
+        log.info("            fastcgi_pass %s;", f'"{place}"' if set(place) & set(" ;'{}#") else place)
+
+
+command = GroupedCommand(
+    "serve",
+    callback=run,
+    params=[click.Argument(["app"], metavar="APP"), *(option(setting) for setting in SETTINGS)],
+    help="Serve APP, a WSGI application, to a web server over FastCGI.",
+    notes=NOTES,
+)

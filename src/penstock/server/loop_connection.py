@@ -1,0 +1,296 @@
+"""This file is one accepted connection on the event loop: an asyncio protocol around `connection.application`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, cast, final
+
+from penstock.connection.application import ApplicationConnection
+from penstock.connection.events import (
+    ApplicationEvent,
+    InputEnded,
+    InputReceived,
+    RequestAborted,
+    RequestBegan,
+    RequestRefused,
+)
+from penstock.gateways.environ import BadRequest
+from penstock.gateways.response import error_page
+from penstock.protocol.errors import ProtocolError
+from penstock.protocol.spec import Role
+from penstock.server.admission import Stalled, WrongLength
+from penstock.server.channel import LINGER_IDLE
+from penstock.server.intake import REFUSAL_STATUS, RETRY_AFTER, new_reference
+from penstock.server.loop_exchange import READ_AHEAD, LoopExchange
+from penstock.server.notices import Notices
+from penstock.server.options import ServerOptions
+
+HIGH_WATER: Final = 65_536
+"""Bytes of output that wait for the web server before an application has to wait too."""
+
+
+class LoopHub(Protocol):
+    """What a connection needs of its server."""
+
+    options: ServerOptions
+    notices: Notices
+    values: dict[str, str]
+    loop: asyncio.AbstractEventLoop
+    draining: bool
+    connections: set[LoopConnection]
+
+    def start(self, exchange: LoopExchange) -> None:
+        """Run the application for a request."""
+
+    def done(self, exchange: LoopExchange) -> None:
+        """A response is over."""
+
+    def gone(self) -> None:
+        """A connection is closed."""
+
+
+@final
+class LoopConnection(asyncio.Protocol):
+    """One connection.
+
+    Attributes:
+        congested: the web server takes no more output for now.
+    """
+
+    def __init__(self, hub: LoopHub, allows: Callable[[object], bool]) -> None:
+        self.protocol = ApplicationConnection(hub.options.limits, hub.options.roles, hub.values)
+        self.exchanges: dict[int, LoopExchange] = {}
+        self.congested = False
+        self.served = 0
+        self._hub = hub
+        self._allows = allows
+        self._doomed = False
+        self._lingering = False
+        self._reading = True
+        self._deadline: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._transport: asyncio.Transport
+
+    # -- what asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not asyncio's by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        if not self._allows(peer):
+            self._hub.notices.warn(f"a connection from {peer[0]} was refused: not in the allow-list")
+            self._transport.abort()
+            return
+        self._hub.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            self._set_deadline(LINGER_IDLE)
+            return
+        if self._doomed:
+            return
+        protocol = self.protocol
+        try:
+            events = protocol.receive_data(data)
+        except ProtocolError as error:
+            self._hub.notices.warn(f"a connection was closed for a protocol error: {error}")
+            self._cut()
+            self._linger()
+            return
+        progress = False
+        for event in events:
+            self._act(event)
+            progress = progress or type(event) is InputReceived
+            if self._doomed:
+                return
+        answers = protocol.take_answers()
+        if answers:
+            self.send(answers)
+        if protocol.awaiting_input:
+            if progress or self._deadline is None:
+                self._set_deadline(self._hub.options.io_timeout)
+        elif self._deadline is not None and not self.congested:
+            self._clear_deadline()
+
+    def eof_received(self) -> None:
+        # None of the web servers closes one half only, so this is a client that has left.
+        self._cut()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._clear_deadline()
+        self._cut()
+        self._hub.connections.discard(self)
+        self._hub.gone()
+
+    def pause_writing(self) -> None:
+        self.congested = True
+        self._set_deadline(self._hub.options.io_timeout)
+
+    def resume_writing(self) -> None:
+        self.congested = False
+        self._clear_deadline()
+        for exchange in list(self.exchanges.values()):
+            exchange.on_writable()
+
+    # -- events
+
+    def _act(self, event: ApplicationEvent) -> None:
+        if isinstance(event, RequestBegan):
+            self._begin(event)
+            return
+        exchange = self.exchanges.get(event.request_id)
+        if isinstance(event, RequestRefused):
+            self._refuse(event)
+        elif isinstance(event, RequestAborted):
+            if exchange is None:
+                self.send(self.protocol.finish(event.request_id))
+                self._settle()
+            else:
+                exchange.disconnect()
+                exchange.refuse(b"")
+        elif exchange is not None:
+            self._input(exchange, event)
+
+    def _begin(self, event: RequestBegan) -> None:
+        hub = self._hub
+        exchange = LoopExchange(self, event.request_id, event.role, event.pairs, hub.options)
+        self.exchanges[event.request_id] = exchange
+        self.served += 1
+        exchange.began = time.perf_counter()
+        try:
+            exchange.admit()
+        except BadRequest as error:
+            self._reject(exchange, error)
+            return
+        hub.start(exchange)
+
+    def _input(self, exchange: LoopExchange, event: InputReceived | InputEnded) -> None:
+        try:
+            if isinstance(event, InputReceived):
+                exchange.take(event.content)
+                # Only an exchange that is alone may stop the connection: the others' records travel on it too.
+                if exchange.unread > READ_AHEAD and len(self.exchanges) == 1 and self._reading:
+                    self._reading = False
+                    self._transport.pause_reading()
+            else:
+                exchange.end_input()
+        except BadRequest as error:
+            exchange.spoil(error)
+            if not exchange.started:
+                self._reject(exchange, error)
+            elif isinstance(error, WrongLength):
+                self.doom()
+
+    def _reject(self, exchange: LoopExchange, error: BadRequest) -> None:
+        exchange.reference = new_reference()
+        exchange.status = error.status
+        self._hub.notices.warn(f"answered {error.status} [{exchange.reference}]: {error.reason}")
+        if error.status == 400:
+            self.doom()
+        head_only = exchange.params.get("REQUEST_METHOD") == "HEAD"
+        exchange.refuse(error_page(error.status, exchange.reference, head_only=head_only))
+
+    def _refuse(self, event: RequestRefused) -> None:
+        self._hub.notices.warn(f"a request was refused: {event.detail}")
+        status = REFUSAL_STATUS.get(event.reason)
+        page = b""
+        if status is not None:
+            refused = LoopExchange(self, event.request_id, Role.RESPONDER, [], self._hub.options)
+            refused.status = status
+            refused.reference = new_reference()
+            page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)
+            self._hub.done(refused)
+        self.send(self.protocol.refuse(event.request_id, event.reason, page))
+        self._settle()
+
+    # -- what exchanges ask
+
+    def send(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def input_taken(self) -> None:
+        if not self._reading and all(exchange.unread <= READ_AHEAD // 2 for exchange in self.exchanges.values()):
+            self._reading = True
+            self._transport.resume_reading()
+
+    def ended(self, exchange: LoopExchange) -> None:
+        self.exchanges.pop(exchange.request_id, None)
+        self._hub.done(exchange)
+        if not self._reading:
+            self.input_taken()
+        self._settle()
+
+    def doom(self) -> None:
+        self._doomed = True
+        self.protocol.input_pending = True
+
+    # -- ending
+
+    def _settle(self) -> None:
+        if self.protocol.must_close or (self._doomed and not self.exchanges):
+            if self.protocol.input_pending:
+                self._linger()
+            else:
+                self._transport.close()
+        elif self._hub.draining:
+            self.close_if_idle()
+
+    def close_if_idle(self) -> None:
+        """Close, unless a request is open or half of a record has arrived."""
+        if self.protocol.idle:
+            self._transport.close()
+
+    def _linger(self) -> None:
+        """Closing with unread input would throw away what was just sent: read it, for a bounded time."""
+        if self._lingering or self._transport.is_closing():
+            return
+        self._lingering = True
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+        self._transport.write_eof()
+        self._set_deadline(LINGER_IDLE)
+
+    def _cut(self) -> None:
+        """Nobody reads the answers any more."""
+        for exchange in list(self.exchanges.values()):
+            exchange.disconnect()
+            exchange.abort()
+
+    # -- deadlines
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._due = self._hub.loop.time() + seconds
+        if self._deadline is None:
+            self._deadline = self._hub.loop.call_at(self._due, self._on_deadline)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _on_deadline(self) -> None:
+        self._deadline = None
+        if self._hub.loop.time() < self._due:
+            self._deadline = self._hub.loop.call_at(self._due, self._on_deadline)
+        elif self._lingering:
+            self._transport.abort()
+        elif self.congested:
+            self._hub.notices.warn(f"a web server has taken no output for {self._hub.options.io_timeout:g} s")
+            self._transport.abort()
+        else:
+            self._stalled()
+
+    def _stalled(self) -> None:
+        seconds = self._hub.options.io_timeout
+        self._hub.notices.warn(f"a web server sent nothing for {seconds:g} s in the middle of a request")
+        for exchange in list(self.exchanges.values()):
+            if not exchange.input_ended:
+                exchange.spoil(Stalled("the request did not arrive in time"))
+                if not exchange.started:
+                    self._reject(exchange, Stalled("the request did not arrive in time"))
+        if not self.exchanges or self.protocol.partial_record:
+            self._linger()

@@ -1,0 +1,221 @@
+"""This file is one open request on the event loop: body in with backpressure, output away with backpressure."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol, final
+
+from penstock.connection.application import ApplicationConnection
+from penstock.gateways.environ import BadRequest
+from penstock.gateways.request import AsyncRequest, Disconnected
+from penstock.protocol.params import Pair
+from penstock.protocol.spec import Role
+from penstock.server.admission import NoRoom, admit, check_end, check_size
+from penstock.server.options import ServerOptions
+from penstock.server.spool import Spool
+
+READ_AHEAD: Final = 262_144
+"""Bytes of a body that wait for the application before its connection is read no further."""
+
+_PIECE: Final = 65_536
+
+
+class Carrier(Protocol):
+    """What an exchange needs of the connection that it is open on."""
+
+    protocol: ApplicationConnection
+    congested: bool
+
+    def send(self, data: bytes) -> None:
+        """Queue whole records."""
+
+    def ended(self, exchange: LoopExchange) -> None:
+        """The response is over, whole or not."""
+
+    def doom(self) -> None:
+        """Read no more, and close after the last open request."""
+
+    def input_taken(self) -> None:
+        """The application has read what was waiting for it."""
+
+
+@final
+class LoopExchange(AsyncRequest):
+    """One open request.
+
+    Attributes:
+        ended: nothing more can be sent.
+        unread: bytes of the body that wait for the application.
+    """
+
+    __slots__ = (
+        "_carrier",
+        "_complete",
+        "_expected",
+        "_options",
+        "_spool",
+        "_waiter",
+        "began",
+        "ended",
+        "fault",
+        "request_id",
+        "started",
+        "task",
+    )
+
+    def __init__(self, carrier: Carrier, request_id: int, role: Role, pairs: list[Pair], options: ServerOptions) -> None:
+        super().__init__(role, {}, pairs)
+        self._carrier = carrier
+        self._options = options
+        self._spool: Spool | None = None
+        self._expected: int | None = None
+        self._complete = role is Role.AUTHORIZER
+        self._waiter: asyncio.Future[None] | None = None
+        self.request_id = request_id
+        self.input_ended = self._complete
+        self.fault: BadRequest | None = None
+        self.ended = False
+        self.started = False
+        self.began = 0.0
+        self.task: asyncio.Task[None] | None = None
+
+    # -- what the connection tells
+
+    def admit(self) -> None:
+        """Judge the parameters.
+
+        Raises:
+            BadRequest: the request cannot be answered by an application.
+        """
+        self.params, self._expected = admit(self.role, self.pairs, self._options)
+
+    @property
+    def unread(self) -> int:
+        return self._spool.unread if self._spool is not None else 0
+
+    def take(self, content: bytes) -> None:
+        """A piece of the body has arrived.
+
+        Raises:
+            BadRequest: it is too much, more than was announced, or cannot be kept.
+        """
+        if self._spool is None:
+            self._spool = Spool(self._options.body_memory)
+        check_size(self._spool.received + len(content), self._expected, self._options.max_body)
+        try:
+            self._spool.write(content)
+        except OSError as error:
+            raise NoRoom(f"the body cannot be kept in a temporary file: {error.strerror}") from error
+        self._wake()
+
+    def end_input(self) -> None:
+        """The body is complete.
+
+        Raises:
+            WrongLength: it is shorter than was announced.
+        """
+        check_end(self._spool.received if self._spool is not None else 0, self._expected)
+        self._complete = True
+        if not self.unread:
+            self.input_ended = True
+        self._wake()
+
+    def spoil(self, fault: BadRequest) -> None:
+        """The body is wrong; the application meets that as a client that has left."""
+        self.fault = fault
+        self._wake()
+
+    def disconnect(self) -> None:
+        """The client has left, or the web server has aborted the request."""
+        self.disconnected = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        # Applications do receive from two tasks at a time (one waits for the disconnect): they share the waiter.
+        if self._waiter is None or self._waiter.done():
+            self._waiter = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiter)
+
+    # -- reading, as AsyncRequest says
+
+    async def read(self) -> bytes | None:
+        while True:
+            spool = self._spool
+            if spool is not None and spool.unread:
+                piece = spool.read(_PIECE)
+                self.input_ended = self._complete and not spool.unread
+                self._carrier.input_taken()
+                return piece
+            if self.fault is not None or self.disconnected:
+                return None
+            if self._complete:
+                self.input_ended = True
+                return b""
+            await self._wait()
+
+    async def wait_disconnected(self) -> None:
+        while not (self.disconnected or self.ended or self.fault is not None):
+            await self._wait()
+
+    # -- answering, as AsyncRequest says
+
+    async def drain(self) -> None:
+        while self._carrier.congested and not self.disconnected:
+            await self._wait()
+        if self.disconnected:
+            raise Disconnected("the client has left")
+
+    def on_writable(self) -> None:
+        """The web server takes output again."""
+        self.paused = False
+        self._wake()
+
+    def write(self, data: bytes) -> None:
+        self._check()
+        self.started = True
+        carrier = self._carrier
+        carrier.send(carrier.protocol.stdout(self.request_id, data))
+        self.paused = carrier.congested
+
+    def finish(self, data: bytes = b"") -> None:
+        self._check()
+        self.started = True
+        carrier = self._carrier
+        carrier.send(carrier.protocol.finish(self.request_id, data))
+        self._end()
+
+    def abort(self) -> None:
+        if self.ended:
+            return
+        if not self.disconnected:
+            self._carrier.protocol.drop(self.request_id)
+            self._carrier.doom()
+        self._end()
+
+    def refuse(self, page: bytes) -> None:
+        """End with a response of the server's own, or with none for a request that was aborted."""
+        if not self.ended:
+            self._carrier.send(self._carrier.protocol.finish(self.request_id, page))
+            self._end()
+
+    def release(self) -> None:
+        """Give back what the body took."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def _check(self) -> None:
+        if self.disconnected:
+            raise Disconnected("the client has left")
+        if self.ended:
+            raise Disconnected("the response has ended already")
+
+    def _end(self) -> None:
+        self.ended = True
+        self._wake()
+        self._carrier.ended(self)
