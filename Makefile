@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 300
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench fuzz clean
+.PHONY: help demo test faults lint format bench fuzz clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -26,6 +26,9 @@ demo: $(VENV)/.for-demo ## one page through nginx, FastCGI and penstock: prints 
 test: $(VENV)/.for-tests ## all tests; names the web servers that they ran behind
 	@tools/webservers.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+faults: $(VENV)/.for-tests ## slow, hostile and vanishing peers at full size; prints what was measured
+	FULL=1 $(RUN) -m pytest --timeout=600 tests/faults $(PYTEST_ARGS)
 
 lint: $(VENV)/.for-tests ## ruff, mypy --strict, and the bounds of the house
 	$(RUN) -m ruff check

@@ -134,6 +134,12 @@ def test_nothing_more_is_owed_for_a_request_that_is_over(how):
     assert not connection.awaiting_input
 
 
+def test_nothing_more_is_owed_for_a_request_that_is_refused_though_it_is_still_open():
+    connection = begun(build.begin(role=9))
+    assert connection.is_open(1)
+    assert not connection.awaiting_input
+
+
 def test_closing_is_ours_after_a_request_without_keep_conn_and_not_before():
     connection = begun(build.request(flags=0))
     assert not connection.must_close

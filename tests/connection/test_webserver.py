@@ -213,7 +213,7 @@ def test_the_end_of_the_connection_cuts_off_the_requests_that_are_open():
 def test_the_end_of_the_connection_is_in_order_when_nothing_is_open():
     connection = WebServerConnection()
     connection.begin(Role.RESPONDER, [])
-    connection.receive_data(records.end_of_response(1))
+    connection.receive_data(records.response(1, b""))
     assert connection.receive_eof() == []
 
 

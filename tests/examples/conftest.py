@@ -1,4 +1,4 @@
-"""This file serves the example that a test module names as its APP, behind nginx, with kept and with closed connections."""
+"""This file serves the example that a test module names as its APP, behind nginx, with kept and closed connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This file uses the Django example through nginx as a browser would: pages, forms with CSRF tokens, a session, a file."""
+"""This file uses the Django example through nginx as a browser would: forms with CSRF tokens, a session, a file."""
 
 from __future__ import annotations
 

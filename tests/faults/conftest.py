@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
     """Keeps a measured figure for the table: what it is, and its value with its unit."""
+
     def note(what: str, value: str) -> None:
         request.config.stash[figures_key].append((what, value))
         request.node.user_properties.append((what, value))

@@ -60,9 +60,13 @@ class Meter:
         """Open files and sockets."""
         return len(os.listdir(self._proc / "fd"))
 
+    def link(self, number: int) -> str:
+        """What a descriptor is."""
+        return os.readlink(self._proc / "fd" / str(number))
+
     def links(self) -> list[str]:
         """What its descriptors are."""
-        return [os.readlink(link) for link in (self._proc / "fd").iterdir() if os.path.lexists(link)]
+        return [self.link(int(number)) for number in os.listdir(self._proc / "fd")]
 
 
 def settle(backend: Backend, meter: Meter, descriptors: int) -> None:
@@ -70,6 +74,6 @@ def settle(backend: Backend, meter: Meter, descriptors: int) -> None:
     for _ in range(1000):
         with Peer(backend) as peer:  # it waits its turn, where the queue of connections is full
             peer.ask("/hello")
-        if meter.descriptors <= descriptors:
-            return
+            if meter.descriptors <= descriptors + 1:
+                return
     raise AssertionError(f"{meter.descriptors} descriptors are open, and {descriptors} were: {meter.links()}")

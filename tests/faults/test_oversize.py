@@ -1,4 +1,4 @@
-"""This file sends too much: parameters over their limits (T20), a huge upload (T22), and bodies for a full disk (T23)."""
+"""This file sends too much: parameters over their limits (T20), a huge upload (T22), a body for a full disk (T23)."""
 
 from __future__ import annotations
 

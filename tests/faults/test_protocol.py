@@ -175,4 +175,7 @@ def test_requests_cut_into_records_of_one_byte_with_any_padding_are_answered_as_
             sent += len(recut)
             assert cut.send(recut).answer() == answer, f"seed {seed}"
             assert answer.status == "200 OK"
-    figure("T18: requests cut into records of one byte, answered differently", f"0 of {scaled(12, 200)} ({sent >> 10} KiB, seed {seed})")
+    figure(
+        "T18: requests cut into records of one byte, answered differently",
+        f"0 of {scaled(12, 200)} ({sent >> 10} KiB, seed {seed})",
+    )

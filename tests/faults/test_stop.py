@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from contextlib import ExitStack
 
@@ -10,7 +11,8 @@ import pytest
 
 from penstock.testing import build
 from tests.faults.peer import Peer, params, request
-from tests.interop.backend import PLAIN, Gate, start
+from tests.interop.backend import PLAIN, Backend, Gate, start
+from tests.processes import PATIENCE
 
 HELLO = b"hello, world\n"
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
@@ -56,7 +58,10 @@ def test_running_requests_are_answered_and_idle_connections_closed(processes, ad
         assert backend.process.wait() == 0
         seconds = time.monotonic() - began
     assert seconds < 10
-    figure(f"{number.name} with 50 idle connections and 20 running requests", f"0 lost, gone {seconds:.2f} s after the last")
+    figure(
+        f"{number.name} with 50 idle connections and 20 running requests",
+        f"0 lost, gone {seconds:.2f} s after the last",
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -122,3 +127,55 @@ def test_a_request_that_does_not_end_is_cut_off_at_the_graceful_timeout(processe
         assert backend.process.stop() == 0
         assert time.monotonic() - began > 0.9
         assert peer.closed()
+
+
+class Arrivals:
+    """Clients that come one after the other, each with a connection of its own, until nobody listens any more."""
+
+    def __init__(self, backend: Backend, number: int) -> None:
+        self.answered = 0
+        self.lost: list[str] = []
+        self._backend = backend
+        self._news = threading.Condition()
+        self._threads = [threading.Thread(target=self._come) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def _come(self) -> None:
+        while True:
+            try:
+                peer = Peer(self._backend)
+            except (ConnectionRefusedError, FileNotFoundError, ConnectionResetError):
+                return
+            with peer:
+                try:
+                    assert peer.send(request("/hello", flags=0)).answer().body == HELLO
+                except (AssertionError, OSError) as error:
+                    self.lost.append(repr(error))
+                    continue
+            with self._news:
+                self.answered += 1
+                self._news.notify_all()
+
+    def wait(self, number: int) -> None:
+        """Wait until so many have been answered."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.answered >= number, PATIENCE)
+
+    def end(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_whoever_got_a_connection_is_answered_while_others_keep_coming(processes, address, threads, figure):
+    backend = start(processes, "--threads", str(threads), "--no-access-log", bind=(address,), app=PLAIN)
+    arrivals = Arrivals(backend, 8)
+    arrivals.wait(200)
+    assert backend.process.stop() == 0
+    arrivals.end()
+    figure(
+        f"T07: stop while 8 clients keep coming over {'unix' if 'unix' in address else 'tcp'}, {threads} thread(s)",
+        f"{len(arrivals.lost)} lost, {arrivals.answered} answered",
+    )
+    assert arrivals.lost == []

@@ -20,8 +20,13 @@ WINDOW = 500
 
 
 @pytest.fixture(params=[1, 4], ids=["1 thread", "4 threads"])
-def backend(request, processes, sock_dir):
-    options = ("--no-access-log", "--threads", str(request.param))
+def threads(request):
+    return request.param
+
+
+@pytest.fixture
+def backend(threads, processes, sock_dir):
+    options = ("--no-access-log", "--threads", str(threads))
     served = start(processes, *options, bind=(f"unix:{sock_dir}/app", "127.0.0.1:0"), app=PLAIN)
     yield served
     served.check_sound()
@@ -68,15 +73,14 @@ def test_a_peer_that_shuts_its_sending_side_too_early_is_closed(backend, address
         assert shut(peer.send(sent)).closed()
 
 
-def test_half_open_connections_keep_nobody_busy(backend, address, sock_dir, figure, request):
-    # Each has said all it wanted and waits for an answer that takes a while: epoll would report its end again and again.
-    running = 1 if "1 thread" in request.node.name else 4
+def test_half_open_connections_keep_nobody_busy(backend, address, sock_dir, figure, threads):
+    # Each has said all it wanted and waits for an answer that takes a while: epoll could report its end all the time.
     meter = Meter(backend.pid)
     with Gate(sock_dir) as gate, ExitStack() as stack:
-        peers = [stack.enter_context(Peer(backend, address)) for _ in range(running)]
+        peers = [stack.enter_context(Peer(backend, address)) for _ in range(threads)]
         for peer in peers:
-            peer.send(globals()["request"](f"/wait?gate={gate.path}"))
-        gate.arrivals(running)
+            peer.send(request(f"/wait?gate={gate.path}"))
+        gate.arrivals(threads)
         waiting = select.poll()
         for peer in peers:
             waiting.register(shut(peer).sock, select.POLLIN)
@@ -87,7 +91,7 @@ def test_half_open_connections_keep_nobody_busy(backend, address, sock_dir, figu
         gate.open()
         for peer in peers:
             assert peer.answer().body == b"passed\n"
-    figure(f"T17: CPU with {running} half-open connections", f"{busy:.1%}")
+    figure(f"T17: CPU with {threads} half-open connection(s)", f"{busy:.1%}")
 
 
 REQUEST = request("/echo", b"x" * 1000)

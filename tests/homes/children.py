@@ -1,4 +1,4 @@
-"""This file starts the sample program with chosen descriptors and environment, as web servers and process managers do."""
+"""This file starts the sample program with chosen descriptors and environment, as web servers and managers do."""
 
 from __future__ import annotations
 
@@ -112,16 +112,20 @@ def read_all(fd: int) -> bytes:
 
 def cgi_environ(path: str = "/", method: str = "GET", **more: str) -> dict[str, str]:
     """What Apache's mod_cgi gives a program; `more` as in Content_Length="3"."""
-    return PATH_ALONE | {
-        "GATEWAY_INTERFACE": "CGI/1.1",
-        "SERVER_SOFTWARE": "Apache/2.4.71 (Unix)",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": "example.test",
-        "SERVER_PORT": "80",
-        "REMOTE_ADDR": "192.0.2.7",
-        "REQUEST_METHOD": method,
-        "REQUEST_URI": f"/cgi-bin/program.cgi{path}",
-        "SCRIPT_NAME": "/cgi-bin/program.cgi",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-    } | {name.upper(): value for name, value in more.items()}
+    return (
+        PATH_ALONE
+        | {
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "SERVER_SOFTWARE": "Apache/2.4.71 (Unix)",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SERVER_NAME": "example.test",
+            "SERVER_PORT": "80",
+            "REMOTE_ADDR": "192.0.2.7",
+            "REQUEST_METHOD": method,
+            "REQUEST_URI": f"/cgi-bin/program.cgi{path}",
+            "SCRIPT_NAME": "/cgi-bin/program.cgi",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+        }
+        | {name.upper(): value for name, value in more.items()}
+    )

@@ -20,7 +20,7 @@ for source in set(plan["fds"].values()):
         os.close(source)
 for target, number in moved.items():
     os.dup2(number, target)
-for number in plan.get("closed", ()):
+for number in plan["closed"]:
     os.close(number)
 env = plan["env"]
 if "listen" in plan:

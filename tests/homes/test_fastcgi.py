@@ -104,7 +104,9 @@ def test_a_listening_socket_on_all_three_descriptors_is_served_and_is_not_standa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_ends_an_idle_child_with_0_and_leaves_the_path_to_its_maker(number, unix, sock_dir: Path, start: Starter):
+def test_a_signal_ends_an_idle_child_with_0_and_leaves_the_path_to_its_maker(
+    number, unix, sock_dir: Path, start: Starter
+):
     child = start(fds={0: unix.fileno()})
     assert ask(unix, "/") == b"Hello\n"
     assert child.stop(number) == 0

@@ -1,4 +1,4 @@
-"""This file starts penstock as users do, for tests that stand outside of it, and the gate at which its requests wait."""
+"""This file starts penstock as users do, for tests that stand outside of it, and the gate where its requests wait."""
 
 from __future__ import annotations
 
@@ -78,7 +78,11 @@ class Backend:
         place = address or self.addresses[0]
         if place.startswith("unix:"):
             sock = socket.socket(socket.AF_UNIX)
-            sock.connect(place.removeprefix("unix:"))  # without a time limit it waits when the queue is full
+            try:
+                sock.connect(place.removeprefix("unix:"))  # without a time limit it waits when the queue is full
+            except OSError:
+                sock.close()
+                raise
             sock.settimeout(PATIENCE)
             return sock
         host, _, port = place.rpartition(":")

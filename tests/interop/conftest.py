@@ -16,9 +16,7 @@ from tests.interop.backend import Backend, start
 from tests.interop.nginx import Front, Nginx
 from tests.processes import Processes
 
-WAYS = {
-    "-".join(words): words for words in product(("kept", "closed"), ("buffered", "unbuffered"), ("unix", "tcp"))
-}
+WAYS = {"-".join(words): words for words in product(("kept", "closed"), ("buffered", "unbuffered"), ("unix", "tcp"))}
 
 
 @pytest.fixture(scope="module")

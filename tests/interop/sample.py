@@ -1,7 +1,6 @@
-"""This file is the WSGI application behind the web servers of the tests: each path does one thing that is hard to carry.
+"""This file is the WSGI application behind the web servers of the tests: each path does one thing that is hard to do.
 
-    penstock serve tests/interop/sample.py          every request is judged by wsgiref.validate
-    penstock serve tests/interop/sample.py:plain    without a judge, as fast as it can be
+`penstock serve tests/interop/sample.py` has wsgiref.validate judge every request; with `sample.py:plain` nobody does.
 """
 
 from __future__ import annotations
@@ -160,14 +159,13 @@ def say(environ, start_response, query):
 
 
 VIEWS: dict[str, View] = {
-    view.__name__: view
-    for view in (hello, echo, lazily, show, answer, wide, stream, endless, wait, early, midway, say)
+    view.__name__: view for view in (hello, echo, lazily, show, answer, wide, stream, endless, wait, early, midway, say)
 }
 
 
 def plain(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """The first segment of the path names the view."""
-    view = VIEWS.get(environ["PATH_INFO"].split("/")[1])
+    view = VIEWS.get(environ["PATH_INFO"].lstrip("/").partition("/")[0])
     if view is None:
         return text(start_response, b"no such view\n", "404 Not Found")
     return view(environ, start_response, parse_qs(environ["QUERY_STRING"]))

@@ -1,4 +1,4 @@
-"""This file holds clients that leave nginx before they have sent or read all, and uploads that penstock does not want."""
+"""This file holds clients that leave nginx before they have sent or read all, and uploads that penstock refuses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_upload(web, front, backend, b
     with leaving(web.port(front), head("POST", target, len(MIB)) + MIB[: len(MIB) // 2]):
         pass
     if not front.buffered:
-        # penstock had begun to receive: it logs a request without a status and calls nobody. Otherwise nginx told nothing.
+        # penstock had begun to receive: it logs a request without a status and calls nobody. Else nginx told nothing.
         line = backend.process.wait_for(request.node.name.replace("[", r"\[").replace("]", r"\]"))
         assert '" - 0B' in line.string
     assert ask(browser, "GET", "/hello")[0].status == 200

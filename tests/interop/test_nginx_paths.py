@@ -1,4 +1,4 @@
-"""This file holds where an application lives: SCRIPT_NAME and PATH_INFO behind each way of writing it into nginx.conf."""
+"""This file holds where an application lives: SCRIPT_NAME and PATH_INFO for each way to write it into nginx.conf."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_the_records_with_fixed_contents_have_the_bytes_of_section_5():
     assert records.end_request(258, 3, 2) == bytes.fromhex("0103010200080000 0000000302000000")
     assert records.end_request(1, -1) == bytes.fromhex("0103000100080000 ffffffff00000000")
     assert records.unknown_type(200) == bytes.fromhex("010b000000080000 c800000000000000")
-    assert records.end_of_response(2, 5) == bytes.fromhex("0106000200000000 0103000200080000 0000000500000000")
+    assert records.response(2, b"", 5) == bytes.fromhex("0106000200000000 0103000200080000 0000000500000000")
 
 
 def test_what_a_fixed_content_says_comes_back():

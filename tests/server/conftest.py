@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+import select
 import sys
+from functools import partial
 
 import pytest
+
+from penstock.server.poller import EpollPoller, SelectorsPoller
+from tests.server.peers import serving
+
+FLAVOURS = {
+    "selectors, 1 thread": {"poller": SelectorsPoller, "threads": 1},
+    "selectors, 4 threads": {"poller": SelectorsPoller, "threads": 4},
+}
+if hasattr(select, "epoll"):
+    FLAVOURS |= {
+        "epoll, 1 thread": {"poller": EpollPoller, "threads": 1},
+        "epoll, 4 threads": {"poller": EpollPoller, "threads": 4},
+    }
+
+
+@pytest.fixture(params=list(FLAVOURS))
+def serve(request):
+    """Runs a server: with each kind of poller, and with one thread and several. See `serving` for its arguments."""
+    return partial(serving, **FLAVOURS[request.param])
+
+
+@pytest.fixture(params=[name for name in FLAVOURS if "4 threads" in name])
+def serve_shared(request):
+    """The same, only with several threads."""
+    return partial(serving, **FLAVOURS[request.param])
 
 
 @pytest.fixture

@@ -93,8 +93,8 @@ def collect(settings: Iterable[Setting], given: dict[str, Any]) -> dict[str, Any
     for setting in settings:
         value = given[setting.name]
         if setting.kind.many:
-            value = [item for part in value for item in (part if isinstance(part, tuple) else (part,))]
-            value = value or setting.default
+            parts = (part if isinstance(part, tuple) else (part,) for part in value)
+            value = tuple(item for part in parts for item in part) or setting.default
         keywords[setting.name] = value
     return keywords
 

@@ -34,13 +34,13 @@ class Kind:
 
 
 _DURATION_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_match_duration: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s))+").fullmatch
-_find_durations: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)").findall
-_match_number: Final = re.compile(r"\d+(?:\.\d+)?").fullmatch
+_match_duration: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s))+", re.ASCII).fullmatch
+_find_durations: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)", re.ASCII).findall
+_match_number: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII).fullmatch
 _LONGEST: Final = 366 * 24 * 3600.0
 
 _SIZE_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-_match_size: Final = re.compile(r"(\d{1,15})([kmgt]?)(?:i?b)?").fullmatch
+_match_size: Final = re.compile(r"(\d{1,15})([kmgt]?)(?:i?b)?", re.ASCII).fullmatch
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})

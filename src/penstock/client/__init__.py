@@ -24,6 +24,7 @@ from penstock.client.wire import Trace, Wire
 from penstock.connection.events import TypeUnknown, ValuesReceived
 from penstock.connection.state import STREAMS
 from penstock.gateways.webserver import Head, Header, Response, cgi_params
+from penstock.protocol.errors import LocalProtocolError
 from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS, RecordType, Role
 
 __all__ = [
@@ -86,7 +87,7 @@ class Client:
 
         Raises:
             ClientError: there is no answer, or it is not what FastCGI and CGI ask for.
-            ValueError: method, url and headers make no HTTP request, or the role has no such input.
+            ValueError: method, url, headers and params make no request, or the role has no such input.
         """
         with self.stream(
             method, url, headers, body, role=role, params=params, data=data, keep_conn=keep_conn
@@ -118,9 +119,16 @@ class Client:
         made |= params or {}
         pairs = [(name, value) for name, value in made.items() if value is not None]
         wire = self._wire()
-        request_id, begin = wire.protocol.begin(role, pairs, keep_conn)
-        wire.queue(begin)
-        return Exchange(wire, request_id, sources, self._keep)
+        try:
+            request_id, begin = wire.protocol.begin(role, pairs, keep_conn)
+            wire.queue(begin)
+            return Exchange(wire, request_id, sources, self._keep)
+        except LocalProtocolError as error:
+            wire.close()
+            raise ValueError(str(error)) from None
+        except BaseException:
+            wire.close()
+            raise
 
     def values(self, names: Iterable[str] = (MAX_CONNS, MAX_REQS, MPXS_CONNS)) -> dict[str, str]:
         """Ask with GET_VALUES what the application can do (section 4.1); names it does not know are left out.

@@ -285,8 +285,7 @@ class ApplicationConnection:
             LocalProtocolError: the request is not open.
         """
         self._close_request(request_id)
-        end = records.end_of_response(request_id, app_status)
-        return records.stream(_STDOUT, request_id, content) + end if content else end
+        return records.response(request_id, content, app_status)
 
     def refuse(self, request_id: int, reason: Refusal, content: records.Buffer = b"") -> bytes:
         """END_REQUEST with the status of `reason`, behind a response if `content` holds one.

@@ -87,7 +87,7 @@ def format_cookie(
     for attribute, text in (("Domain", domain), ("Path", path)):
         if text is not None:
             if not _is_attribute(text):
-                raise ValueError(f"the {attribute} {text[:64]!a} of the cookie {name!a} holds a character that it may not")
+                raise ValueError(f"the {attribute} {text[:64]!a} of the cookie {name!a} holds a forbidden character")
             parts.append(f"{attribute}={text}")
     if secure:
         parts.append("Secure")

@@ -1,7 +1,7 @@
-"""This file holds what query strings and forms have in common: fields that may repeat, limits, and their urlencoded form.
+"""This file holds what query strings and forms have in common: fields that may repeat, limits, the urlencoded format.
 
-Text in forms is UTF-8, as every browser sends it from a UTF-8 page; bytes that are none become U+FFFD. Multipart bodies,
-and with them uploaded files, are read in uploads.py.
+Text in forms is UTF-8, as every browser sends it from a UTF-8 page; bytes that are none become U+FFFD. Multipart
+bodies, and with them uploaded files, are read in uploads.py.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ class Upload:
         self.size = size
 
 
-def read_multipart(body: BinaryIO, content_type: str, limits: FormLimits) -> tuple[list[Field], list[tuple[str, Upload]]]:
+def read_multipart(
+    body: BinaryIO, content_type: str, limits: FormLimits
+) -> tuple[list[Field], list[tuple[str, Upload]]]:
     """Read a multipart form to its end; an empty body is an empty form.
 
     Args:
@@ -137,7 +139,8 @@ class _Reader:
             self._hold(len(part.name))
         else:
             self._opened += 1
-            self._file = cast("IO[bytes]", SpooledTemporaryFile(limits.file_memory, prefix="penstock-"))
+            file = SpooledTemporaryFile(limits.file_memory, prefix="penstock-")  # noqa: SIM115 - until the request ends
+            self._file = cast("IO[bytes]", file)
         if self._texts > limits.max_fields:
             raise FormTooLarge(f"a form of more than the {limits.max_fields} fields that are allowed")
         if self._opened > limits.max_files:
@@ -145,8 +148,9 @@ class _Reader:
 
     def _hold(self, size: int) -> None:
         self._memory += size
-        if self._memory > self._limits.max_memory:
-            raise FormTooLarge(f"a form whose fields have more than the {self._limits.max_memory} bytes that are allowed")
+        most = self._limits.max_memory
+        if self._memory > most:
+            raise FormTooLarge(f"a form whose fields have more than the {most} bytes that are allowed")
 
     def _end(self) -> None:
         part, file = self._part, self._file

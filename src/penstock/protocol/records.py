@@ -20,6 +20,7 @@ STREAM_SLICE: Final = 65528
 _HEADER: Final = Struct(">BBHHBx")
 _BEGIN: Final = Struct(">HB5x")
 _END: Final = Struct(">IB3x")
+_ENDING: Final = Struct(">BBHHBxBBHHBxIB3x")
 _UNKNOWN: Final = Struct(">B7x")
 
 _STDOUT: Final = int(RecordType.STDOUT)
@@ -162,9 +163,20 @@ def parse_end_request(content: bytes) -> tuple[int, int]:
     return app_status, status
 
 
-def end_of_response(request_id: int, app_status: int = 0) -> bytes:
-    """The empty STDOUT record and END_REQUEST: what every complete response ends with, ready for one write."""
-    return _HEADER.pack(VERSION, _STDOUT, request_id, 0, 0) + end_request(request_id, app_status)
+def response(request_id: int, content: Buffer, app_status: int = 0) -> bytes:
+    """The last content of STDOUT, its end and END_REQUEST (sections 5.3 and 5.5), ready for one write."""
+    size = len(content)
+    if not 0 < size <= STREAM_SLICE or app_status:
+        end = _HEADER.pack(VERSION, _STDOUT, request_id, 0, 0) + end_request(request_id, app_status)
+        return stream(_STDOUT, request_id, content) + end
+    # Nearly every response: one join, one call of pack.
+    return b"".join(
+        (
+            _HEADER.pack(VERSION, _STDOUT, request_id, size, 0),
+            content,
+            _ENDING.pack(VERSION, _STDOUT, request_id, 0, 0, VERSION, _END_REQUEST, request_id, 8, 0, 0, 0),
+        )
+    )
 
 
 def unknown_type(kind: int) -> bytes:

@@ -77,6 +77,7 @@ class Channel:
         tenants: by id, the requests that input belongs to.
         open: the requests whose answers are not out yet; this is what an end has to wait for.
         served: how many requests have begun.
+        spared: the deadline has been moved once because there was unread input.
         doomed: nothing more is read, and the end comes after the last answer.
         at_eof: the peer sends no more; it may still read.
         closing: the end has come; the descriptor goes as soon as everybody has left.
@@ -104,6 +105,7 @@ class Channel:
         "reading",
         "served",
         "sock",
+        "spared",
         "tenants",
         "trace",
         "watched",
@@ -122,6 +124,7 @@ class Channel:
         self.trace = trace
         self.pump: Pump | None = None
         self.served = 0
+        self.spared = False
         self.at_eof = False
         self.doomed = False
         self.closing = False

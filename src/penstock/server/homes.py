@@ -182,12 +182,19 @@ def inherited_listeners(
         AddressError: a word of `allow` is no address.
         BindError: what was passed is no listening stream socket.
     """
-    from penstock.server.listen import open_listeners
+    from penstock.server.listen import BindError, open_listeners
 
     passed = passed_sockets(environ) if home is Home.SYSTEMD else []
-    if home is Home.SYSTEMD:
+    if passed:
         for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
             environ.pop(name, None)
+    for number, _ in passed:
+        # All are looked at before one is taken, for a socket that moves takes the next number that is free.
+        if not _is_open(number):
+            raise BindError(
+                f"cannot listen on fd:{number}: LISTEN_FDS says {len(passed)} and descriptor {number} is not open;"
+                " see to it that nothing between systemd and this program closes it"
+            )
     binds = ["fd:0"] if home is Home.FASTCGI else [f"fd:{fd}" for fd, _ in passed]
     listeners = open_listeners(binds, allow=allow, environ=environ, insecure_public=True)
     for number, name in passed:

@@ -91,6 +91,7 @@ class Intake:
         if protocol.awaiting_input:
             # Whole pieces of a body are progress. Drops of a record or of the parameters are not: one deadline for all.
             if channel not in self._timers or any(type(event) is InputReceived for event in events):
+                channel.spared = False
                 self._timers.set(channel, self._options.io_timeout)
         elif self._timers:
             self._timers.clear(channel)

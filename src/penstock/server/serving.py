@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -67,7 +68,11 @@ def serve(
         AddressError, ValueError: an argument is written wrong.
         BindError: the address cannot be bound; the message says why and what helps.
     """
+    if threads < 1:
+        raise ValueError(f"{threads} threads cannot serve anything; say 1 or more")
+    keep_standard_descriptors()
     start_log(log_level)
+    access = AccessLog(1, access_log_format) if access_log else None
     options = ServerOptions(
         threads=threads,
         mount=None if mount is None else mount_point(mount),
@@ -87,7 +92,6 @@ def serve(
         insecure_public=insecure_public,
     )
     gateway = WSGIGateway(app, multithread=threads > 1, new_reference=new_reference)
-    access = AccessLog(1, access_log_format) if access_log else None
     server = ThreadServer(gateway, listeners, options, access)
     try:
         _say_where(listeners)
@@ -106,6 +110,18 @@ def _say_where(listeners: Sequence[Listener]) -> None:
         for warning in listener.warnings:
             log.warning("%s", warning)
         log.info("listening on %s", listener.address)
+
+
+def keep_standard_descriptors() -> None:
+    """Put /dev/null where the parent has closed descriptor 0, 1 or 2, as web servers do.
+
+    Else a socket would get the number, and what the access log or the application prints would go to a client.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
 
 
 def start_log(level: str) -> None:

@@ -151,10 +151,10 @@ def _decode(visit: _Visit) -> str | None:
             charset = value.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
     try:
         # Incremental, because a cut body may end inside a character.
-        text = codecs.getincrementaldecoder(charset)().decode(bytes(visit.body), not visit.cut)
-    except (LookupError, ValueError):
+        text: object = codecs.getincrementaldecoder(charset)().decode(bytes(visit.body), not visit.cut)
+    except (LookupError, ValueError, TypeError):  # TypeError: `rot13` is among the codecs, and takes no bytes
         return None
-    return None if "\0" in text else text
+    return text if isinstance(text, str) and "\0" not in text else None
 
 
 def _printable(line: str) -> str:

@@ -213,8 +213,11 @@ class ThreadServer:
     def stalled(self, channel: Channel) -> None:
         if channel.over or not channel.protocol.awaiting_input:
             return
-        if channel.has_input() or (channel.pump is not None and channel.pump.readers):
-            # It is we who do not read: every thread was busy, or a handler takes its time.
+        if channel.pump is not None and channel.pump.readers:
+            self.timers.set(channel, self.io_timeout)  # It is we who do not read: a handler takes its time.
+        elif channel.has_input() and not channel.spared:
+            # Likewise, if every thread was busy; but drops that keep arriving could say so for ever.
+            channel.spared = True
             self.timers.set(channel, self.io_timeout)
         else:
             self._intake.stalled(channel)

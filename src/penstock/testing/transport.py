@@ -46,7 +46,8 @@ def echo(request: Request) -> None:
 
 
 def breaking(request: Request) -> None:
-    """Begin to answer, then break off."""
+    """Begin to answer once the whole request is here, then break off."""
+    request.stdin.read()
     request.write(HEAD + b"half")
     request.abort()
 
@@ -70,8 +71,11 @@ class Dialogue:
         self._sock.close()
 
     def send(self, data: bytes) -> None:
-        """Send bytes, whatever they are."""
-        self._sock.sendall(data)
+        """Send bytes, whatever they are; that the transport has closed meanwhile is for `receive` to find."""
+        try:
+            self._sock.sendall(data)
+        except ConnectionError:
+            pass
 
     def begin(self, role: Role = Role.RESPONDER, pairs: Iterable[Pair] = _PARAMS, keep_conn: bool = True) -> int:
         """Begin a request."""
@@ -85,11 +89,17 @@ class Dialogue:
         self.send(self.protocol.send(request_id, content) + self.protocol.end_input(request_id))
 
     def receive(self) -> list[WebServerEvent]:
-        """What comes next; at the end of the connection nothing."""
+        """What comes next; at the end of the connection nothing.
+
+        Raises:
+            AssertionError: neither comes.
+        """
         try:
             data = self._sock.recv(65536)
         except ConnectionError:
             data = b""
+        except TimeoutError:
+            raise AssertionError(f"the transport neither said anything nor closed for {PATIENCE:g} s") from None
         events = self.protocol.receive_data(data)
         for event in events:
             if isinstance(event, OutputReceived) and event.stream is RecordType.STDOUT:
@@ -190,7 +200,7 @@ def ends_an_aborted_request(serving: Serving) -> None:
 
 
 def shows_a_broken_response(serving: Serving) -> None:
-    """A response that breaks off has no END_REQUEST: the connection ends instead."""
+    """A response that breaks off after it has begun gets no END_REQUEST: the connection ends instead."""
     with serving(breaking) as connect, Dialogue(connect) as dialogue:
         request_id = dialogue.begin()
         dialogue.send(dialogue.protocol.end_input(request_id))

@@ -1,0 +1,40 @@
+"""This file tests which applications the commands take."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from penstock.cli.application import is_asynchronous
+
+
+def wsgi(environ, start_response):
+    return []
+
+
+async def asgi(scope, receive, send):
+    pass
+
+
+class Wsgi:
+    def __call__(self, environ, start_response):
+        return []
+
+
+class Asgi:
+    async def __call__(self, scope, receive, send):
+        pass
+
+    async def method(self, scope, receive, send):
+        pass
+
+
+@pytest.mark.parametrize("application", [asgi, Asgi(), Asgi().method, functools.partial(asgi), functools.partial(Asgi())])
+def test_what_gives_a_coroutine_is_asynchronous(application):
+    assert is_asynchronous(application)
+
+
+@pytest.mark.parametrize("application", [wsgi, Wsgi(), Wsgi().__call__, functools.partial(wsgi), Wsgi, Asgi, len])
+def test_what_gives_anything_else_is_not(application):
+    assert not is_asynchronous(application)
