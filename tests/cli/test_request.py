@@ -41,7 +41,10 @@ def target(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[str]
     listener.listen()
 
     def serve_one() -> None:
-        peer = listener.accept()[0]
+        try:
+            peer = listener.accept()[0]
+        except OSError:
+            return  # nobody came
         with peer:
             answer(peer)
 
@@ -50,6 +53,7 @@ def target(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[str]
     try:
         yield f"unix:{path}"
     finally:
+        listener.shutdown(socket.SHUT_RDWR)
         thread.join()
         listener.close()
 
@@ -165,7 +169,7 @@ def test_a_filter_gets_its_file(penstock, blog):
             for kind, _, content in reader.feed(peer.recv(65536)):
                 data += content if kind == RecordType.DATA else b""
                 ended = ended or (kind == RecordType.DATA and not content)
-        peer.sendall(records.record(RecordType.STDOUT, 1, b"Status: 200 OK\n\n" + data) + records.end_of_response(1))
+        peer.sendall(records.record(RecordType.STDOUT, 1, b"Status: 200 OK\n\n" + data) + records.end_request(1))
 
     with target(blog / "filter", answer) as address:
         ended = penstock("request", address, "/", "--role", "filter", "--filter-data", "@blog.py")
@@ -179,7 +183,7 @@ def test_the_stream_for_errors_goes_to_standard_error(penstock, blog):
             records.record(RecordType.STDERR, 1, b"oh\n")
             + records.record(RecordType.STDOUT, 1, b"Status: 200 OK\n\nbody")
             + records.record(RecordType.STDERR, 1, b"dear\n")
-            + records.end_of_response(1)
+            + records.end_request(1)
         )
 
     with target(blog / "stderr", answer) as address:
@@ -194,7 +198,7 @@ def test_the_body_is_written_as_it_comes(processes, blog):
         read_request(peer)
         peer.sendall(records.record(RecordType.STDOUT, 1, b"Status: 200 OK\n\nfirst\n"))
         more.wait(20)
-        peer.sendall(records.record(RecordType.STDOUT, 1, b"second\n") + records.end_of_response(1))
+        peer.sendall(records.record(RecordType.STDOUT, 1, b"second\n") + records.end_request(1))
 
     with target(blog / "slow", answer) as address:
         process = processes.penstock("request", address, "/")
@@ -216,7 +220,7 @@ def test_a_target_that_does_not_answer_is_5_and_one_sentence(penstock, blog, fre
     with (
         target(blog / "closes", read_request) as closes,
         target(blog / "cuts", lambda peer: (read_request(peer), peer.sendall(cut)) and None) as cuts,
-        target(blog / "http", lambda peer: peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as http,
+        target(blog / "http", lambda peer: (read_request(peer), peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) and None) as http,
         target(blog / "mute", lambda peer: waiting.wait(20) and None) as mute,
     ):
         cases = [

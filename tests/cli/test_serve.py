@@ -12,6 +12,7 @@ import pytest
 
 from penstock import __version__
 from penstock.client import Client
+from tests.cli.conftest import HELLO
 
 BROKEN = """\
 import nothing_of_this_name
@@ -74,10 +75,11 @@ def test_at_level_debug_it_shows_every_record_and_at_level_error_nothing(serve, 
     penstock("request", address, "/")
     for record in (r"< BEGIN_REQUEST", r"< PARAMS", r"< STDIN", r"> STDOUT", r"> END_REQUEST"):
         process.wait_for(record)
-    silent = processes.penstock("serve", "blog", "--bind", "127.0.0.1:0", "--log-level", "error", cwd=blog)
-    silent.send_signal(signal.SIGTERM)
-    assert silent.wait() == 0
-    assert silent.stderr == []
+    (blog / "loud.py").write_text(f"{HELLO}import sys\nsys.stderr.write('imported\\n')\n")
+    silent = processes.penstock("serve", "loud", "--bind", "127.0.0.1:0", "--log-level", "error", cwd=blog)
+    silent.wait_for("imported")
+    assert silent.stop() == 0
+    assert silent.stderr == ["imported"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
@@ -120,7 +122,8 @@ def test_an_address_in_use_by_a_live_server_is_4_and_that_server_goes_on(serve, 
     process, address = serve()
     ended = penstock("serve", "blog:app", "--bind", address)
     assert ended.returncode == 4
-    assert re.fullmatch(rf"penstock serve: cannot listen on {address}: .* in use .*\n", ended.stderr.decode())
+    message = rf"penstock serve: cannot listen on {address}: a live server \(pid {process.pid}\) listens there; .*\n"
+    assert re.fullmatch(message, ended.stderr.decode())
     assert penstock("request", address, "/").stdout == b"hello from /"
 
 

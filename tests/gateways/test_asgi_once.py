@@ -8,7 +8,7 @@ import io
 import pytest
 
 from penstock.gateways.asgi_once import ASGIOnce
-from penstock.gateways.cgi import run_cgi
+from penstock.gateways.cgi import CGIRequest, run_cgi
 from penstock.gateways.lifespan import StartupFailed
 from penstock.gateways.request import Disconnected
 from tests.gateways.responses import parse
@@ -73,10 +73,8 @@ def test_a_startup_that_fails_is_raised_and_over_cgi_a_500(caplog):
 
     assert parse(run(app)[1])[0] == "500 Internal Server Error"
     assert "no database" in caplog.text
-    from tests.gateways.test_cgi import admitted
-
     with pytest.raises(StartupFailed, match="no database"):
-        ASGIOnce(app, new_reference=lambda: "1234")(admitted(POST))
+        ASGIOnce(app, new_reference=lambda: "1234")(CGIRequest(io.BytesIO(), io.BytesIO()))
 
 
 def test_the_body_comes_piece_by_piece_and_has_an_end():
@@ -140,6 +138,10 @@ def test_a_failure_is_a_500_with_its_reference_and_its_traceback_in_the_log(capl
     assert (status, parse(output)[0]) == (0, "500 Internal Server Error")
     assert b"1234" in output
     assert "failed on purpose" in caplog.text
+    request = CGIRequest(io.BytesIO(), io.BytesIO())
+    request.admit(POST)
+    ASGIOnce(app, new_reference=lambda: "1234")(request)
+    assert (request.status, request.reference) == (500, "1234")
 
 
 def test_a_failure_in_the_middle_of_the_response_is_an_exit_status_of_1(caplog):

@@ -446,6 +446,18 @@ class TestWhatIsServed:
         assert served.roles == set(Role)
 
 
+    @pytest.mark.parametrize("kind", ["handlers", "gateways"])
+    def test_a_role_that_nobody_serves_is_a_500(self, kind, caplog):
+        """A server refuses it earlier; plain CGI does not."""
+        guard = gateway(handler(lambda request: request.allow()), Role.AUTHORIZER)
+        served = guard if kind == "handlers" else RoleGateway({Role.AUTHORIZER: guard})
+        request = MemoryRequest(params())
+        served(request)
+        assert b"Status: 500" in request.output
+        assert (request.status, request.ended) == (500, True)
+        assert "the role RESPONDER, and no handler is for it" in caplog.text
+
+
 def wsgi_app(environ, start_response):
     start_response("200 OK", [])
     return [environ["FCGI_ROLE"].encode()]

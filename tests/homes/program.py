@@ -87,9 +87,10 @@ async def asgi(scope, receive, send):
 
 
 def serve():
+    from penstock.gateways.request import Gateway
     from penstock.gateways.wsgi import WSGIGateway
     from penstock.server.accesslog import AccessLog
-    from penstock.server.homes import Home, at_home, settle_descriptors
+    from penstock.server.homes import Home, answer_once, find_home, inherited_listeners, settle_descriptors
     from penstock.server.listen import BindError
     from penstock.server.notices import log
     from penstock.server.options import ServerOptions
@@ -98,24 +99,23 @@ def serve():
 
     heard = settle_descriptors()
     start_log("info")
-
-    def gateway(home):
+    home = find_home(os.environ)
+    gateway: Gateway = WSGIGateway(
+        app, run_once=home.once, multiprocess=home is not Home.SHELL, new_reference=lambda: "reference"
+    )
+    if home.once:
         if "--asgi" in sys.argv:
             from penstock.gateways.asgi_once import ASGIOnce
 
-            return ASGIOnce(asgi, new_reference=lambda: "reference")
-        once = home in (Home.CGI, Home.SHELL)
-        return WSGIGateway(app, run_once=once, multiprocess=home is not Home.SHELL, new_reference=lambda: "reference")
-
+            gateway = ASGIOnce(asgi, new_reference=lambda: "reference")
+        sys.exit(answer_once(home, app, gateway, os.environ, max_body=10_000_000))
     try:
-        found = at_home(app, gateway, os.environ, max_body=10_000_000)
+        listeners = inherited_listeners(home, os.environ)
     except BindError as error:
         sys.exit(f"{error}")
-    if isinstance(found, int):
-        sys.exit(found)
-    for listener in found:
+    for listener in listeners:
         log.info("listening on %s", listener.address)
-    server = ThreadServer(gateway(Home.FASTCGI), found, ServerOptions(), AccessLog(1) if heard else None)
+    server = ThreadServer(gateway, listeners, ServerOptions(), AccessLog(1) if heard else None)
     server.run()
 
 

@@ -90,7 +90,7 @@ def test_a_file_that_the_program_opened_first_is_not_written_to_as_if_it_were_st
     child = start("--open-first", database, fds={0: unix.fileno(), 1: NOTHING})
     facts = read_facts(unix)
     assert facts["descriptors"]["1"][0] == str(database), "it got the number that was free"
-    ask(unix, "/")
+    assert ask(unix, "/print") == b"said"
     assert child.stop(signal.SIGTERM) == 0
     assert database.read_bytes() == b""
 
@@ -163,6 +163,13 @@ def test_a_public_port_is_served_with_a_warning_for_whoever_opened_it_meant_it(s
         child = start(fds={0: public.fileno()})
         assert ask(public, "/") == b"Hello\n"
     assert "FastCGI has no password" in child.read_errors()
+
+
+def test_a_public_port_with_a_list_of_peers_gets_no_warning(start: Starter):
+    with socket.create_server(("0.0.0.0", 0)) as public:
+        child = start(fds={0: public.fileno()}, env=PATH_ALONE | {"FCGI_WEB_SERVER_ADDRS": "127.0.0.1"})
+        assert ask(public, "/") == b"Hello\n"
+    assert "WARNING" not in child.read_errors()
 
 
 def test_a_port_on_loopback_gets_no_warning(tcp, start: Starter):

@@ -107,6 +107,32 @@ def test_an_unread_body_on_a_socket_does_not_break_the_response(start: Starter):
     assert child.wait() == 0
 
 
+def test_the_response_ends_before_the_unread_body_does(start: Starter):
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.sendall(b"x" * 1000)
+        with theirs:
+            env = cgi_environ("/", "POST", content_length="100000")
+            child = start(fds=dict.fromkeys((0, 1), theirs.fileno()), env=env)
+        with ours.makefile("rb") as file:
+            assert parse(file.read())[2] == b"Hello\n"
+        ours.sendall(b"x" * 1000)  # and no BrokenPipeError: somebody still takes it
+    assert child.wait() == 0
+
+
+def test_a_socket_that_does_not_block_is_made_to(start: Starter):
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.setblocking(False)
+        with theirs:
+            env = cgi_environ("/late", "POST", content_length="3")
+            child = start(fds=dict.fromkeys((0, 1), theirs.fileno()), env=env)
+        ours.sendall(b"abc")
+        with ours.makefile("rb") as file:
+            assert len(parse(file.read())[2]) == 1_000_001
+    assert child.wait() == 0
+
+
 def test_standard_input_that_is_a_file(start: Starter, tmp_path: Path):
     (tmp_path / "body").write_bytes(b"abc and more")
     output, printed = os.pipe()
@@ -159,7 +185,7 @@ def test_a_body_that_ends_too_early_is_a_400(start: Starter):
 
 def test_a_body_over_the_limit_is_a_413(start: Starter):
     _, output = run(start, cgi_environ("/echo", "POST", content_length="10000001"), body=b"abc")
-    assert parse(output)[0] == "413 Request Entity Too Large"
+    assert parse(output)[0].startswith("413 ")
 
 
 def test_a_request_without_a_method_is_a_500_and_the_log_says_why(start: Starter):

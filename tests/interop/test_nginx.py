@@ -170,9 +170,10 @@ def test_kept_connections_are_used_again(processes, nginx, sock_dir, transport, 
     backend = start(processes, "--log-level", "debug", bind=(bind,), app=PLAIN)
     front = Front(backend.addresses[0], kept)
     browser = start_nginx(processes, nginx, sock_dir, [front]).connect(front)
-    for number in range(30):
-        body = MIB[:number]
-        assert json.loads(ask(browser, "POST", "/echo", body)[1])["length"] == number
+    # Without HEAD: nginx 1.22 closes after each, whatever was answered.
+    for number in range(15):
+        assert json.loads(ask(browser, "POST", "/echo", MIB[:number])[1])["length"] == number
+        assert ask(browser, "GET", asked_for("304 Not Modified", body="x"))[0].status == 304
     browser.close()
     # At this level each connection has a number and each of its records a line; the last connection is read_log's own.
     begins = [line.split("#")[1].split()[0] for line in backend.read_log() if "< BEGIN_REQUEST" in line][:-1]

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from penstock.server import door
 from penstock.server.poller import EpollPoller, SelectorsPoller
 from tests.server.peers import serving
 
@@ -22,14 +23,20 @@ if hasattr(select, "epoll"):
     }
 
 
+@pytest.fixture
+def quick_end(monkeypatch):
+    """Every server that stops waits for newcomers; here there are none, and hundreds of servers stop."""
+    monkeypatch.setattr(door, "QUIET", 0.001)
+
+
 @pytest.fixture(params=list(FLAVOURS))
-def serve(request):
+def serve(request, quick_end):
     """Runs a server: with each kind of poller, and with one thread and several. See `serving` for its arguments."""
     return partial(serving, **FLAVOURS[request.param])
 
 
 @pytest.fixture(params=[name for name in FLAVOURS if "4 threads" in name])
-def serve_shared(request):
+def serve_shared(request, quick_end):
     """The same, only with several threads."""
     return partial(serving, **FLAVOURS[request.param])
 

@@ -133,6 +133,8 @@ class Peer:
         found = Answer(b"", False)
         while (record := self.record()) is not None:
             kind, number, content = record
+            if number == 0:
+                continue  # an answer to a question about the application
             if number != request_id:
                 others.append(record)
             elif kind == RecordType.STDOUT:
@@ -162,7 +164,11 @@ class Peer:
 
 
 class Running:
-    """A server at work, and everything that can be seen of it from outside."""
+    """A server at work.
+
+    Attributes:
+        access_lines: the access log, once it has stopped.
+    """
 
     def __init__(self, server: ThreadServer, listeners: list[Listener], log: Path) -> None:
         self.server = server
@@ -171,6 +177,7 @@ class Running:
         self._log = log
         self._thread = threading.Thread(target=self._run, name="server under test")
         self.failure: BaseException | None = None
+        self.access_lines: list[str] = []
         self.ended = threading.Event()
 
     def _run(self) -> None:
@@ -187,7 +194,11 @@ class Running:
     def connect(self) -> Peer:
         sock = socket.socket(self._family)
         sock.settimeout(PATIENCE)
-        sock.connect(self.address)
+        try:
+            sock.connect(self.address)
+        except BaseException:
+            sock.close()
+            raise
         return Peer(sock)
 
     def ask(self, *args, **kwargs) -> Answer:
@@ -195,14 +206,12 @@ class Running:
         with self.connect() as peer:
             return peer.ask(*args, **kwargs)
 
-    def access_lines(self) -> list[str]:
-        return self._log.read_text().splitlines()
-
     def stop(self) -> None:
         """Stop, wait for the end, and demand that nothing is left."""
         self.server.stop()
         assert self.ended.wait(PATIENCE), f"the server does not stop; open: {self.server._channels}"
         self._thread.join()
+        self.access_lines = self._log.read_text().splitlines()
         assert self.failure is None
         assert not self.server._channels
         assert not self.server._ready
@@ -288,6 +297,9 @@ class Gate:
 
     def open(self) -> None:
         self._opened.set()
+
+    def shut(self) -> None:
+        self._opened.clear()
 
 
 class Recorder:

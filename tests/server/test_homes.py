@@ -92,6 +92,10 @@ def test_everything_else_is_the_shell(kind, opened):
     assert find_home({"PATH": "/bin"}, opened[kind]) is Home.SHELL
 
 
+def test_only_without_a_socket_is_one_request_all():
+    assert [home.name for home in Home if home.once] == ["CGI", "SHELL"]
+
+
 def test_looking_changes_nothing(opened):
     environ = systemd()
     for fd in opened.values():

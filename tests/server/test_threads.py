@@ -40,7 +40,7 @@ class TestConnections:
             assert peer.answer(513).body == b"body"
 
     def test_an_answer_leaves_in_one_piece(self, serve):
-        with serve(hello) as server, server.connect() as peer:
+        with serve(hello, validate=False) as server, server.connect() as peer:
             peer.send(request())
             piece = peer.sock.recv(65536)
             assert piece.endswith(build.record(RecordType.STDOUT) + build.record(RecordType.END_REQUEST, 1, bytes(8)))
@@ -223,12 +223,12 @@ class TestMultiplexing:
             gate.open()
             peer.sock.recv(1, socket.MSG_PEEK)  # it has begun, and cannot go on before it is read
             for number in range(2, 60):
-                peer.send(request(request_id=number, length="no"), build.get_values("FCGI_MAX_REQS"))
-                break  # a 400 closes the connection, so there is but one
-            bad = peer.answer(2)
-            long = peer.answer(1)
-            assert bad.status == 400
-            assert long.body == b"long" * 1_000_000
+                peer.send(request(request_id=number), build.get_values("FCGI_MAX_REQS"))
+            peer.send(request(request_id=99, length="no"))
+            peer.sock.recv(100_000, socket.MSG_PEEK)
+            assert peer.answer(1).body == b"long" * 1_000_000
+            assert [peer.answer(number).body for number in range(2, 60)] == [b"short"] * 58
+            assert peer.answer(99).status == 400
 
 
 class TestErrors:
@@ -279,7 +279,7 @@ class TestErrors:
             with serve(None, gateway=gateway) as server, server.connect() as peer:
                 assert peer.ask().status == 500
                 assert peer.ask(method="HEAD").body == b""
-                assert len(server.access_lines()) == 2
+            assert [" 500 " in line for line in server.access_lines] == [True, True]
         assert "this is a fault of penstock" in caplog.text
         assert "bug" in caplog.text
 

@@ -16,7 +16,10 @@ from penstock.protocol.records import STREAM_SLICE, Buffer
 from penstock.protocol.spec import ProtocolStatus, RecordType
 
 Body: TypeAlias = Buffer | BinaryIO | Iterable[bytes] | None
-"""What may be sent as an input stream: bytes, a file at its beginning, or pieces as they come."""
+"""What may be sent as an input stream: bytes, a file from where it stands, or pieces as they come.
+
+While the next piece is waited for, nothing is read either.
+"""
 
 
 @final

@@ -39,6 +39,10 @@ _header_names: Final[dict[str, bytes]] = {
 _reasons: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
+_PIECE: Final = 262_144
+"""Most bytes of a body that are framed at a time."""
+
+
 class OutOfOrder(RuntimeError):
     """The application sent a message that has no place there."""
 
@@ -215,7 +219,7 @@ class _Cycle:
         self._sends_body = head.body_allowed and self._request.params.get("REQUEST_METHOD") != "HEAD"
         self._request.status = code
 
-    async def _body(self, body: bytes, more: bool) -> None:
+    async def _body(self, body: bytes | memoryview, more: bool) -> None:
         head = self._head
         if head is None:
             raise OutOfOrder("http.response.body came before http.response.start")
@@ -236,6 +240,12 @@ class _Cycle:
             block = head.to_bytes(None if more or not self._sends_body else len(body))
             self.head_sent = True
         request.body_length += len(body)
+        while len(body) > _PIECE:
+            # A large body is handed on as it is taken, or it would be in memory twice.
+            request.write(block + body[:_PIECE])
+            block, body = b"", memoryview(body)[_PIECE:]
+            if request.paused:
+                await request.drain()
         if more and self._sends_body:
             if block or body:
                 request.write(block + body)
@@ -245,7 +255,7 @@ class _Cycle:
         self.finished = True
         request.finish(block + body)
 
-    def _fit(self, body: bytes, more: bool) -> bytes:
+    def _fit(self, body: bytes | memoryview, more: bool) -> bytes | memoryview:
         left = self._left or 0
         if len(body) > left:
             _log.warning("the application gave more bytes than its Content-Length; the rest was dropped")

@@ -84,7 +84,10 @@ class HandlerGateway:
         Raises:
             Disconnected: the web server does not take the response, or did not send the whole request.
         """
-        kind = self._handlers[raw.role]
+        kind = self._handlers.get(raw.role)
+        if kind is None:
+            _refuse_role(raw)
+            return
         request = Request(raw, kind.form_limits, kind.guards or raw.role is Role.AUTHORIZER)
         handler: Handler | None = None
         try:
@@ -160,7 +163,11 @@ class RoleGateway:
 
     def __call__(self, request: RawRequest) -> None:
         """Run the gateway for one request (`gateways.request.Gateway`)."""
-        self._gateways[request.role](request)
+        gateway = self._gateways.get(request.role)
+        if gateway is None:
+            _refuse_role(request)
+        else:
+            gateway(request)
 
 
 def is_handler(app: object) -> TypeGuard[type[Handler]]:
@@ -208,6 +215,13 @@ def _roles(served: Mapping[Role, object]) -> frozenset[Role]:
         if not isinstance(role, Role):
             raise TypeError(f"a mapping for serve() has penstock.Role members as its keys, not {role!a}")
     return frozenset(served)
+
+
+def _refuse_role(request: RawRequest) -> None:
+    """A server asks nobody in a role that is not served; plain CGI, which knows Responders alone, may."""
+    _log.error("a request came in the role %s, and no handler is for it", request.role.name)
+    request.status = 500
+    request.finish(error_page(500, head_only=request.params.get("REQUEST_METHOD") == "HEAD"))
 
 
 def _shown(app: object) -> str:

@@ -38,17 +38,26 @@ class Stalled(BadRequest):
     status: ClassVar[int] = 408
 
 
-def admit(role: Role, pairs: list[Pair], options: ServerOptions) -> tuple[Params, int | None]:
-    """The parameters as an application gets them, and the length that the body must have; None when it may have any.
+def read_params(role: Role, pairs: list[Pair], options: ServerOptions) -> Params:
+    """The parameters as an application gets them.
 
     Raises:
-        BadRequest: the request cannot be answered by an application.
+        BadRequest: there is something in them that no application can be given.
     """
     params = merge(pairs)
     normalise(params, options.mount)
     params["FCGI_ROLE"] = _ROLE_NAMES[role]
+    return params
+
+
+def expected_length(role: Role, params: Params, options: ServerOptions) -> int | None:
+    """The length that the body must have, in bytes; None when it may have any.
+
+    Raises:
+        BadRequest: the request cannot be answered by an application.
+    """
     if role is Role.AUTHORIZER:
-        return params, None
+        return None
     require_method(params)
     expected = content_length(params)
     if expected is None:
@@ -56,7 +65,7 @@ def admit(role: Role, pairs: list[Pair], options: ServerOptions) -> tuple[Params
             params["CONTENT_LENGTH"] = ""  # Caddy's -1: PEP 3333 knows numbers and nothing, and frameworks count on it
     elif expected > options.max_body:
         raise BodyTooLarge(f"a body of {expected} bytes; {options.max_body} are allowed")
-    return params, expected
+    return expected
 
 
 def check_size(received: int, expected: int | None, most: int) -> None:

@@ -11,7 +11,7 @@ from penstock.gateways.request import Disconnected, Request, TruncatedInput
 from penstock.protocol.params import Pair
 from penstock.protocol.records import STREAM_SLICE
 from penstock.protocol.spec import RecordType, Role
-from penstock.server.admission import BrokenOff, NoRoom, Stalled, admit, check_end, check_size
+from penstock.server.admission import BrokenOff, NoRoom, Stalled, check_end, check_size, expected_length, read_params
 from penstock.server.channel import Channel
 from penstock.server.options import ServerOptions
 from penstock.server.spool import Spool
@@ -45,6 +45,8 @@ class Exchange(Request):
         "_held_size",
         "_options",
         "_stdin",
+        "_stdin_ended",
+        "_wanted",
         "aborted",
         "complete",
         "ended",
@@ -62,6 +64,8 @@ class Exchange(Request):
         self._stdin: Spool | None = None
         self._data: Spool | None = None
         self._expected: int | None = None
+        self._stdin_ended = False
+        self._wanted = _STDIN
         self._held: list[bytes | memoryview] = []
         self._held_size = 0
         self.request_id = request_id
@@ -81,7 +85,8 @@ class Exchange(Request):
         Raises:
             BadRequest: the request cannot be answered by an application.
         """
-        self.params, self._expected = admit(self.role, pairs, self._options)
+        self.params = read_params(self.role, pairs, self._options)
+        self._expected = expected_length(self.role, self.params, self._options)
 
     def take(self, stream: RecordType, content: bytes) -> None:
         """Keep a piece of an input stream.
@@ -110,6 +115,7 @@ class Exchange(Request):
         """
         self.complete = complete
         if stream is _STDIN:
+            self._stdin_ended = True
             received = self._stdin.received if self._stdin is not None else 0
             check_end(received, self._expected)
             if self._expected is None and received and not self._options.stream_body:
@@ -142,10 +148,11 @@ class Exchange(Request):
                     return chunk
                 if self.fault is not None:
                     raise TruncatedInput(self.fault.reason)
-                if self.complete:
+                if self.complete or (stream is _STDIN and self._stdin_ended):
                     return _EMPTY
                 if self.aborted or self.ended:
                     raise TruncatedInput("the connection ended before the request's input did")
+                self._wanted = stream
             pump = channel.pump
             assert pump is not None
             if not pump.wait(self):
@@ -154,11 +161,12 @@ class Exchange(Request):
 
     @property
     def starving(self) -> bool:
-        """Nothing can be read before more has arrived."""
-        spools = (self._stdin, self._data)
-        return not (
-            self.complete or self.aborted or self.ended or self.fault or any(s is not None and s.unread for s in spools)
-        )
+        """Nothing of the stream that is read can be had before more has arrived."""
+        if self.complete or self.aborted or self.ended or self.fault is not None:
+            return False
+        # What waits in a Filter's other stream is of no help.
+        spool, ended = (self._stdin, self._stdin_ended) if self._wanted is _STDIN else (self._data, False)
+        return not (ended or (spool is not None and spool.unread))
 
     # -- what the channel tells
 

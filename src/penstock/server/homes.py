@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from enum import Enum
 from io import FileIO
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -39,6 +39,11 @@ class Home(Enum):
     SYSTEMD = "listening sockets from LISTEN_FDS"
     CGI = "one request of plain CGI"
     SHELL = "no request and no socket"
+
+    @property
+    def once(self) -> bool:
+        """Whether there is nothing to listen to, and the process ends after one request."""
+        return self in (Home.CGI, Home.SHELL)
 
 
 class PassedSocket(NamedTuple):
@@ -214,39 +219,32 @@ def _is_loopback(host: str) -> bool:
     return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
 
 
-# What `serve` does without an address
+# Where one request is all there is
 
 
-def at_home(
+def answer_once(
+    home: Home,
     app: object,
-    make_gateway: Callable[[Home], Gateway],
+    gateway: Gateway,
     environ: MutableMapping[str, str],
     *,
     mount: str | None = None,
     max_body: int | None = None,
-    allow: Sequence[str] | None = None,
-    insecure_public: bool = False,
-) -> int | list[Listener]:
-    """Do what this process was started for, as far as it does not take a server; `settle_descriptors` comes first.
+) -> int:
+    """Answer the one request of CGI, or show GET / in SHELL; `settle_descriptors` comes first.
 
     Args:
+        home: from `find_home`, with `once`.
         app: the application; only its name is looked for.
-        make_gateway: called for CGI and SHELL, whose gateway runs once.
-        environ: `os.environ`; what was meant for this process alone is removed from it.
+        gateway: runs the application.
+        environ: `os.environ`; HTTP_PROXY is removed from it in CGI, where it is the client's.
         mount, max_body: as for `run_cgi`.
-        allow, insecure_public: as for `inherited_listeners`.
 
     Returns:
-        The listeners that are to be served, or an exit status when all is done already.
-
-    Raises:
-        AddressError, BindError: as `inherited_listeners` does.
+        The exit status of the process.
     """
-    home = find_home(environ)
-    if home in (Home.FASTCGI, Home.SYSTEMD):
-        return inherited_listeners(home, environ, allow=allow, insecure_public=insecure_public)
     if home is Home.CGI:
-        return _answer_cgi(make_gateway(home), environ, mount, max_body)
+        return _answer_cgi(gateway, environ, mount, max_body)
     if environ.get("LISTEN_PID") and environ.get("LISTEN_FDS"):
         log.warning(
             "the sockets of LISTEN_FDS are for process %s, and this is %d: the program between them should use exec",
@@ -256,7 +254,7 @@ def at_home(
     from penstock.server.shell import name_of, run_shell
 
     try:
-        return run_shell(make_gateway(home), name_of(app), sys.stdout)
+        return run_shell(gateway, name_of(app), sys.stdout)
     except BrokenPipeError:  # `| head` has seen enough
         _put_null(1)
         return 1

@@ -194,8 +194,8 @@ class Intake:
             exchange.refuse(b"")
             exchange.release()
             self._done(exchange)
-        else:
-            channel.answer(channel.protocol.finish(request_id))
+        elif channel.protocol.is_open(request_id) and not _is_being_answered(channel, request_id):
+            channel.answer(channel.protocol.finish(request_id))  # Its parameters were not complete yet.
         channel.settle()
 
     def _end_of_input(self, channel: Channel) -> None:
@@ -211,6 +211,10 @@ class Intake:
                     exchange.forget()
                     self._done(exchange)
         channel.settle()
+
+
+def _is_being_answered(channel: Channel, request_id: int) -> bool:
+    return any(isinstance(tenant, Exchange) and tenant.request_id == request_id for tenant in list(channel.open))
 
 
 def _exchanges(channel: Channel) -> list[Exchange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -96,7 +97,9 @@ class LoopServer:
         self.lifecycle.stop()
 
     def _wake(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        # A loop that is closed has stopped already.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._stop.set)
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
@@ -164,7 +167,8 @@ class LoopServer:
             log.warning("%d requests did not finish in time and were cancelled", len(self._tasks))
             for task in list(self._tasks):
                 task.cancel()
-            await asyncio.wait(self._tasks, timeout=1.0) if self._tasks else None
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=1.0)
 
     def _close_idle(self) -> None:
         for connection in list(self.connections):

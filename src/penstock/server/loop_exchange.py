@@ -10,7 +10,7 @@ from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import AsyncRequest, Disconnected
 from penstock.protocol.params import Pair
 from penstock.protocol.spec import Role
-from penstock.server.admission import NoRoom, admit, check_end, check_size
+from penstock.server.admission import NoRoom, check_end, check_size, expected_length, read_params
 from penstock.server.options import ServerOptions
 from penstock.server.spool import Spool
 
@@ -87,7 +87,8 @@ class LoopExchange(AsyncRequest):
         Raises:
             BadRequest: the request cannot be answered by an application.
         """
-        self.params, self._expected = admit(self.role, self.pairs, self._options)
+        self.params = read_params(self.role, self.pairs, self._options)
+        self._expected = expected_length(self.role, self.params, self._options)
 
     @property
     def unread(self) -> int:

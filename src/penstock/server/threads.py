@@ -117,20 +117,22 @@ class ThreadServer:
     def _loop(self) -> None:
         wait, watched, timers, ready = self._poller.wait, self._watched, self.timers, self._ready
         while self.lifecycle.state is not State.STOPPED:
-            try:
-                if ready:
-                    self._run_next()
-                else:
-                    for fd in wait(timers.timeout() if timers else None):
-                        on_ready = watched.get(fd)
-                        if on_ready is not None:
+            if ready:
+                self._run_next()
+            else:
+                for fd in wait(timers.timeout() if timers else None):
+                    on_ready = watched.get(fd)
+                    if on_ready is not None:
+                        try:
                             on_ready()
-                if timers:
-                    for thing in timers.due():
+                        except Exception:
+                            _log_fault()
+            if timers:
+                for thing in timers.due():
+                    try:
                         thing.on_deadline()
-            except Exception:
-                # One connection's misfortune; a thread that ended here would be missed for ever.
-                log.exception("a thread met an error that nobody expected; this is a fault of penstock")
+                    except Exception:
+                        _log_fault()
             if self.draining:
                 self._check_drained()
         self._wake()
@@ -279,7 +281,7 @@ class ThreadServer:
         except Disconnected as error:
             log.debug("a response was not delivered: %s", error)
         except Exception:
-            log.exception("a gateway failed; this is a fault of penstock")
+            _log_fault()
         if not exchange.ended:
             self._conclude(channel, exchange)
         exchange.release()
@@ -310,3 +312,8 @@ class ThreadServer:
     def _log_access(self, request: Request) -> None:
         if self._access_log is not None:
             self._access_log.write(request, 0.0)
+
+
+def _log_fault() -> None:
+    # The misfortune of one connection or request; a thread that ended of it would be missed for ever.
+    log.exception("something failed that never should: this is a fault of penstock")
