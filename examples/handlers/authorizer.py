@@ -2,8 +2,8 @@
 
 Serve it: penstock serve examples/handlers/authorizer.py
 
-The one handler answers lighttpd (mode "authorizer"), Apache (FcgidAuthenticator) and nginx (auth_request); docs/handlers.md
-has the configuration of each.
+The one handler answers lighttpd (mode "authorizer"), Apache (FcgidAuthenticator) and nginx (auth_request); the
+configuration of each is in docs/handlers.md.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ No web server of today asks filters, so ask it by hand:
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import penstock
 
 # The answer for each path, with the time of the file that it was made from.
-cache = {}
+cache: dict[str, tuple[datetime | None, bytes]] = {}
 MOST = 100
 
 

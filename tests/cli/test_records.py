@@ -6,7 +6,7 @@ import pytest
 
 from penstock.cli.records import RecordPrinter
 from penstock.protocol.params import encode
-from penstock.protocol.records import begin_request, end_request, record, RecordReader
+from penstock.protocol.records import RecordReader, begin_request, end_request, record
 from penstock.protocol.spec import RecordType
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -13,13 +14,14 @@ import pytest
 
 from penstock.protocol import records
 from penstock.protocol.spec import RecordType
+from tests.processes import PATIENCE, PENSTOCK
 
 ECHO = """\
-import sys
+import json
 def app(environ, start_response):
     body = environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/env":
-        body = repr(sorted((k, v) for k, v in environ.items() if isinstance(v, str))).encode("latin-1")
+        body = json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()
     start_response("201 Made", [("Content-Type", "application/octet-stream"), ("X-Twice", "a"), ("X-Twice", "b")])
     return [body]
 """
@@ -34,7 +36,7 @@ def echo(serve, blog) -> str:
 
 
 @contextmanager
-def target(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def target(path: Path, answer: Callable[[socket.socket], object]) -> Iterator[str]:
     """A listener that treats its first connection as `answer` does."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
@@ -63,6 +65,16 @@ def read_request(peer: socket.socket) -> None:
     reader = records.RecordReader()
     while not any(kind == RecordType.STDIN and not content for kind, _, content in reader.feed(peer.recv(65536))):
         pass
+
+
+def says(answer: bytes) -> Callable[[socket.socket], None]:
+    """Read the request, answer with these bytes, and close."""
+
+    def speak(peer: socket.socket) -> None:
+        read_request(peer)
+        peer.sendall(answer)
+
+    return speak
 
 
 def test_the_body_goes_to_standard_output_byte_for_byte(penstock, echo):
@@ -97,7 +109,7 @@ def test_method_headers_and_parameters_arrive(penstock, echo):
         "request", echo, "/env", "-X", "PUT", "-H", "X-Colour: grün", "-H", "Host: blog.example:81",
         "-p", "REMOTE_USER=ada", "-p", "SERVER_SOFTWARE=", "-p", "REMOTE_ADDR",
     )  # fmt: skip
-    environ = dict(eval(ended.stdout.decode("latin-1")))
+    environ = json.loads(ended.stdout)
     assert environ["REQUEST_METHOD"] == "PUT"
     assert environ["HTTP_X_COLOUR"].encode("latin-1").decode() == "grün"
     assert (environ["HTTP_HOST"], environ["SERVER_PORT"]) == ("blog.example:81", "81")
@@ -108,11 +120,11 @@ def test_method_headers_and_parameters_arrive(penstock, echo):
 
 
 def test_data_is_a_form_unless_a_header_says_otherwise(penstock, echo):
-    environ = dict(eval(penstock("request", echo, "/env", "-d", "a=1").stdout.decode()))
+    environ = json.loads(penstock("request", echo, "/env", "-d", "a=1").stdout)
     assert (environ["REQUEST_METHOD"], environ["CONTENT_TYPE"]) == ("POST", "application/x-www-form-urlencoded")
-    environ = dict(eval(penstock("request", echo, "/env", "-d", "{}", "-H", "content-type: text/json").stdout.decode()))
+    environ = json.loads(penstock("request", echo, "/env", "-d", "{}", "-H", "content-type: text/json").stdout)
     assert environ["CONTENT_TYPE"] == "text/json"
-    environ = dict(eval(penstock("request", echo, "/env").stdout.decode()))
+    environ = json.loads(penstock("request", echo, "/env").stdout)
     assert environ["REQUEST_METHOD"] == "GET"
     assert "CONTENT_TYPE" not in environ
 
@@ -136,7 +148,7 @@ def test_data_comes_from_the_line_a_file_or_standard_input_as_with_curl(penstock
 
 def test_the_length_of_a_file_is_announced(penstock, echo, blog):
     (blog / "data").write_bytes(b"x" * 70_000)
-    environ = dict(eval(penstock("request", echo, "/env", "--data-binary", "@data").stdout.decode()))
+    environ = json.loads(penstock("request", echo, "/env", "--data-binary", "@data").stdout)
     assert environ["CONTENT_LENGTH"] == "70000"
 
 
@@ -197,7 +209,7 @@ def test_the_body_is_written_as_it_comes(processes, blog):
     def answer(peer: socket.socket) -> None:
         read_request(peer)
         peer.sendall(records.record(RecordType.STDOUT, 1, b"Status: 200 OK\n\nfirst\n"))
-        more.wait(20)
+        more.wait(PATIENCE)
         peer.sendall(records.record(RecordType.STDOUT, 1, b"second\n") + records.end_request(1))
 
     with target(blog / "slow", answer) as address:
@@ -219,9 +231,9 @@ def test_a_target_that_does_not_answer_is_5_and_one_sentence(penstock, blog, fre
     cut = b"\x01\x06\0\x01\0\x20\0\0Status: 200 OK"
     with (
         target(blog / "closes", read_request) as closes,
-        target(blog / "cuts", lambda peer: (read_request(peer), peer.sendall(cut)) and None) as cuts,
-        target(blog / "http", lambda peer: (read_request(peer), peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) and None) as http,
-        target(blog / "mute", lambda peer: waiting.wait(20) and None) as mute,
+        target(blog / "cuts", says(cut)) as cuts,
+        target(blog / "http", says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as http,
+        target(blog / "mute", lambda peer: bool(waiting.wait(PATIENCE))) as mute,
     ):
         cases = [
             (f"unix:{blog}/nothing", "there is no socket at"),
@@ -286,8 +298,6 @@ def test_a_reader_that_has_enough_is_no_error(processes, blog):
 
     command = '"$@" | head -c 5'
     with target(blog / "much", answer) as address:
-        from tests.processes import PENSTOCK
-
         process = processes.start("sh", "-c", command, "sh", *PENSTOCK, "request", address, "/")
         assert process.wait() == 0
     assert process.stdout == ["line"]

@@ -214,13 +214,15 @@ def test_an_application_that_fails_to_import_is_3_with_its_own_frames_alone(pens
     assert not (blog / "app.sock").exists()
 
 
-def test_an_asgi_application_is_3_and_told_that_it_comes_later(penstock, blog):
-    (blog / "asgi.py").write_text(ASGI)
+def test_an_asgi_application_that_cannot_start_is_3_with_its_reason(penstock, blog):
+    (blog / "asgi.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    await receive()\n"
+        "    await send({'type': 'lifespan.startup.failed', 'message': 'no database'})\n"
+    )
     ended = penstock("serve", "asgi:app", "--bind", "127.0.0.1:0")
     assert ended.returncode == 3
-    assert ended.stderr.decode().splitlines()[0] == (
-        "asgi:app is an ASGI application, and this version of penstock serves WSGI alone"
-    )
+    assert "asgi:app did not start: no database" in ended.stderr.decode()
 
 
 def test_what_is_written_wrong_is_found_before_the_application_and_that_before_the_address(penstock, blog):

@@ -13,7 +13,7 @@ from penstock.cli import values
 from penstock.cli.main import main
 from penstock.cli.settings import DEV_SETTINGS, SETTINGS, markdown
 from penstock.protocol.spec import Role
-from penstock.server.serving import serve
+from penstock.server.serving import DEFAULT_BIND, serve
 from tests.processes import ROOT
 
 # What Python code can say and a command line cannot.
@@ -27,6 +27,7 @@ WRITTEN = {
     "socket_group": ("33", "33"),
     "allow": ("192.0.2.1,198.51.100.0/24", ("192.0.2.1", "198.51.100.0/24")),
     "insecure_public": ("on", True),
+    "interface": ("asgi", "asgi"),
     "threads": ("4", 4),
     "mount": ("/app", "/app"),
     "roles": ("responder,authorizer", (Role.RESPONDER, Role.AUTHORIZER)),
@@ -46,7 +47,7 @@ def served(monkeypatch, tmp_path):
     """The keywords with which `penstock serve` called `serve`."""
     keywords = {}
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(penstock.cli.serve, "load_wsgi", lambda app: app)
+    monkeypatch.setattr(penstock.cli.serve, "load", lambda app: app)
     monkeypatch.setattr(penstock.cli.serve, "serve", lambda app, on_ready, **given: keywords.update(given))
     monkeypatch.setattr(penstock.cli.serve.signal, "signal", lambda number, handler: None)
     for setting in SETTINGS:
@@ -70,7 +71,9 @@ def test_the_rows_are_the_keywords_of_serve_in_its_own_order_of_words():
 
 def test_without_a_word_serve_gets_its_own_defaults(served):
     assert main(["serve", "blog:app"]) == 0
-    assert served == {name: value for name, value in serve.__kwdefaults__.items() if name not in NOT_SETTINGS}
+    own = {name: value for name, value in serve.__kwdefaults__.items() if name not in NOT_SETTINGS}
+    # Nobody has passed a socket on to this process, so the command takes its own place.
+    assert served == own | {"bind": DEFAULT_BIND}
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)

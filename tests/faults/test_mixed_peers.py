@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from penstock.testing import build
 from tests.faults.measure import Meter, scaled, settle
 from tests.faults.peer import Peer, params, request, reset
 from tests.interop.backend import PLAIN, Backend, start
+from tests.processes import PATIENCE, ROOT
 
 KINDS = {
     "1 thread": ("--threads", "1"),
@@ -191,7 +193,7 @@ class Crowd:
 
 @pytest.fixture(params=list(KINDS))
 def backend(request: pytest.FixtureRequest, processes, sock_dir) -> Backend:
-    options = ("--no-access-log", *KINDS[request.param])
+    options = ("--no-access-log", "--io-timeout", "5s", *KINDS[request.param])
     return start(processes, *options, bind=(f"unix:{sock_dir}/app", "127.0.0.1:0"), app=PLAIN)
 
 
@@ -210,5 +212,17 @@ def test_good_peers_are_answered_right_among_bad_ones(backend, figure, request):
     # Hardly 20 things can be wrong with these peers; each may be said once a second.
     assert sum("WARNING" in line for line in log) <= 20 * (2 + time.monotonic() - began)
     assert backend.process.stop() == 0
-    kind = request.node.name.partition("[")[2].rstrip("]")
-    figure(f"mixed peers, {kind}", f"{crowd.good} good among {turns}: 0 failed (seed {seed})")
+    figure(f"mixed peers, {request.node.callspec.id}", f"{crowd.good} good among {turns}: 0 failed (seed {seed})")
+
+
+def test_inputs_that_know_the_protocol_end_in_answers_and_clean_closes(backend, processes, figure, request):
+    meter = Meter(backend.pid)
+    descriptors = meter.descriptors
+    fuzzer = (sys.executable, ROOT / "tests" / "fuzz" / "structure.py")
+    number = scaled(300, 20_000)
+    fuzz = processes.start(*fuzzer, "--address", backend.addresses[0], "--seconds", "3600", "--count", str(number))
+    assert fuzz.wait(scaled(PATIENCE, 500)) == 0, fuzz.output()
+    settle(backend, meter, descriptors)
+    backend.check_sound()
+    assert backend.process.stop() == 0
+    figure(f"T19: structured fuzz, {request.node.callspec.id}", f"{number} inputs, no law broken, no traceback")

@@ -20,8 +20,8 @@ from penstock.gateways.wsgi import WSGIGateway
 from penstock.protocol.records import Record, RecordReader, parse_end_request
 from penstock.protocol.spec import KEEP_CONN, RecordType
 from penstock.server.accesslog import AccessLog
-from penstock.server.intake import new_reference
 from penstock.server.listen import Listener, open_listeners
+from penstock.server.notices import new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.poller import Poller
 from penstock.server.threads import ThreadServer

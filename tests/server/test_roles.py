@@ -1,80 +1,26 @@
-"""This file tests handlers in all three roles over real sockets: what starts them, what they read, what is refused."""
+"""This file tests handlers over real sockets: Responders, Authorizers, and several roles on one server."""
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+from functools import partial
 
 import pytest
 
 from penstock.gateways.handler import Handler, HandlerGateway, Request, RoleGateway, gateway_for
-from penstock.gateways.handler_request import ShortData
-from penstock.gateways.request import Disconnected, TruncatedInput
-from penstock.gateways.webserver import Response, ResponseReader, cgi_params
+from penstock.gateways.request import Disconnected
 from penstock.gateways.wsgi import WSGIGateway
-from penstock.protocol.spec import ProtocolStatus, RecordType, Role
-from penstock.server.listen import open_listeners
-from penstock.server.options import ServerOptions
-from penstock.server.threads import ThreadServer
+from penstock.protocol.spec import ProtocolStatus, Role
 from penstock.testing import build
-from penstock.testing.transport import PATIENCE, Connect, Dialogue
+from penstock.testing.transport import PATIENCE, Dialogue
 from tests.gateways.asking import gateway, handler
-
-DATA = RecordType.DATA
-Serve = Callable[..., AbstractContextManager[Connect]]
+from tests.server.role_serving import MODES, THREADS, Upper, answer, ask_filter, pairs, serving
 
 
 @pytest.fixture
-def serve(sock_dir) -> Serve:
-    """Serves a gateway on a unix socket, with any options; at the end the server has stopped by itself."""
-    numbers = count()
-
-    @contextmanager
-    def serving(served: HandlerGateway | RoleGateway, **options: object) -> Iterator[Connect]:
-        path = str(sock_dir / f"s{next(numbers)}")
-        given = ServerOptions(roles=served.roles, io_timeout=PATIENCE, **options)  # type: ignore[arg-type]
-        server = ThreadServer(served, open_listeners([f"unix:{path}"]), given)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-
-        def connect() -> socket.socket:
-            sock = socket.socket(socket.AF_UNIX)
-            sock.connect(path)
-            return sock
-
-        try:
-            yield connect
-        finally:
-            server.stop()
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), "the server has not stopped"
-
-    return serving
-
-
-def pairs(method: str = "GET", url: str = "/", **more: str) -> list[tuple[str, str]]:
-    return list((cgi_params(method, url) | more).items())
-
-
-def answer(dialogue: Dialogue, request_id: int) -> Response:
-    reader = ResponseReader()
-    body = reader.feed(dialogue.response(request_id))
-    return Response(reader.finish(), body)
-
-
-def ask_filter(dialogue: Dialogue, data: bytes, stdin: bytes = b"", end: bool = True, **more: str) -> int:
-    """Begin a request for a Filter, and send it both of its streams."""
-    request_id = dialogue.begin(Role.FILTER, pairs(**more))
-    dialogue.body(request_id, stdin)
-    if data:
-        dialogue.send(dialogue.protocol.send(request_id, data, DATA))
-    if end:
-        dialogue.send(dialogue.protocol.end_input(request_id, DATA))
-    return request_id
+def serve(sock_dir):
+    return partial(serving, sock_dir)
 
 
 class Hello(Handler):
@@ -89,16 +35,6 @@ class Guard(Handler):
             request.allow(REMOTE_USER="bob")
         else:
             request.deny(401, headers={"WWW-Authenticate": "Key"})
-
-
-class Upper(Handler):
-    def process(self, request: Request) -> None:
-        request.set_header("Content-Type", "text/plain")
-        request.write(request.stdin.read() + b"|" + request.data.read().upper())
-
-
-MODES = pytest.mark.parametrize("stream_body", [False, True], ids=["received first", "streamed"])
-THREADS = pytest.mark.parametrize("threads", [1, 3])
 
 
 class TestResponder:
@@ -239,163 +175,6 @@ class TestAuthorizer:
             assert answer(dialogue, dialogue.begin(Role.AUTHORIZER, pairs())).status == 500
 
 
-class TestFilter:
-    @MODES
-    @THREADS
-    def test_it_reads_stdin_and_then_data(self, serve, stream_body, threads):
-        served = gateway(Upper, Role.FILTER)
-        with serve(served, stream_body=stream_body, threads=threads) as connect, Dialogue(connect) as dialogue:
-            for data in (b"some data", b"", b"d" * 300_000):
-                request_id = ask_filter(dialogue, data, b"stdin", FCGI_DATA_LENGTH=str(len(data)))
-                assert answer(dialogue, request_id).body == b"stdin|" + data.upper()
-            assert dialogue.protocol.idle
-
-    @MODES
-    def test_data_may_be_read_without_reading_stdin(self, serve, stream_body):
-        def process(request):
-            request.write(request.data.read())
-
-        served = gateway(handler(process), Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            assert answer(dialogue, ask_filter(dialogue, b"data", b"x" * 100_000)).body == b"data"
-
-    @MODES
-    def test_data_of_no_announced_length_is_read_to_its_end(self, serve, stream_body):
-        served = gateway(Upper, Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            assert answer(dialogue, ask_filter(dialogue, b"data")).body == b"|DATA"
-
-    @MODES
-    @pytest.mark.parametrize("data", [b"", b"shor", b"s" * 99_999])
-    def test_short_data_raises_where_it_is_read_and_is_a_400_when_nobody_catches_it(
-        self, serve, stream_body, data, caplog
-    ):
-        raised = []
-
-        def process(request):
-            try:
-                request.data.read()
-            except OSError as error:
-                raised.append(type(error))
-                raise
-
-        served = gateway(handler(process), Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            request_id = ask_filter(dialogue, data, FCGI_DATA_LENGTH=str(len(data) + 1))
-            assert answer(dialogue, request_id).status == 400
-            # The connection is none the worse for it.
-            assert answer(dialogue, ask_filter(dialogue, b"x", FCGI_DATA_LENGTH="1")).status == 200
-        assert raised == [ShortData]
-        (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-        assert f"the data has {len(data)} bytes and FCGI_DATA_LENGTH says {len(data) + 1}" in line
-
-    @MODES
-    def test_short_data_is_given_out_as_far_as_it_goes(self, serve, stream_body):
-        def process(request):
-            request.write(request.data.read(5))
-            with pytest.raises(ShortData):
-                request.data.read(1)
-
-        served = gateway(handler(process), Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            response = answer(dialogue, ask_filter(dialogue, b"short", FCGI_DATA_LENGTH="9"))
-        assert (response.status, response.body) == (200, b"short")
-
-    @MODES
-    def test_short_data_that_nobody_reads_is_nobodys_trouble(self, serve, stream_body):
-        """A filter may answer from a cache, by FCGI_DATA_LAST_MOD alone (section 6.4)."""
-
-        def process(request):
-            assert request.data_length == 1000
-            request.write(str(request.data_last_modified))
-
-        served = gateway(handler(process), Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            for _ in range(2):
-                request_id = ask_filter(dialogue, b"short", FCGI_DATA_LENGTH="1000", FCGI_DATA_LAST_MOD="86400")
-                assert answer(dialogue, request_id).body == b"1970-01-02 00:00:00+00:00"
-
-    @MODES
-    @pytest.mark.parametrize("size", [-1, 100])
-    def test_more_data_than_announced_is_never_given_out(self, serve, stream_body, size):
-        def process(request):
-            request.write(request.data.read(size))
-            request.write(request.data.read())
-
-        served = gateway(handler(process), Role.FILTER)
-        with serve(served, stream_body=stream_body) as connect, Dialogue(connect) as dialogue:
-            for _ in range(2):
-                request_id = ask_filter(dialogue, b"data and more" * 10_000, FCGI_DATA_LENGTH="4")
-                assert answer(dialogue, request_id).body == b"data"
-
-    def test_streamed_it_answers_when_the_announced_data_is_there_and_waits_for_no_end(self, serve):
-        with serve(gateway(Upper, Role.FILTER), stream_body=True) as connect, Dialogue(connect) as dialogue:
-            request_id = ask_filter(dialogue, b"data", end=False, FCGI_DATA_LENGTH="4")
-            assert answer(dialogue, request_id).body == b"|DATA"
-
-    def test_streamed_it_may_begin_to_read_before_the_data_is_there(self, serve):
-        read = threading.Event()
-
-        def process(request):
-            request.write(request.data.read(1))
-            read.set()
-            request.write(request.data.read())
-
-        with serve(gateway(handler(process), Role.FILTER), stream_body=True) as connect, Dialogue(connect) as dialogue:
-            request_id = ask_filter(dialogue, b"d", end=False, FCGI_DATA_LENGTH="4")
-            assert read.wait(PATIENCE)
-            dialogue.send(dialogue.protocol.send(request_id, b"ata", DATA))
-            assert answer(dialogue, request_id).body == b"data"
-
-    def test_streamed_data_whose_connection_ends_is_truncated_and_not_short(self, serve):
-        raised = []
-        ended = threading.Event()
-
-        def process(request):
-            try:
-                request.data.read()
-            except OSError as error:
-                raised.append(type(error))
-                raise
-            finally:
-                ended.set()
-
-        with serve(gateway(handler(process), Role.FILTER), stream_body=True) as connect, Dialogue(connect) as dialogue:
-            ask_filter(dialogue, b"da", end=False, FCGI_DATA_LENGTH="4")
-            dialogue.half_close()
-            assert ended.wait(PATIENCE)
-            dialogue.cut_off()
-        assert raised == [TruncatedInput]
-
-    def test_received_first_a_connection_that_ends_in_the_data_starts_nothing(self, serve):
-        started = []
-        served = gateway(handler(lambda request: started.append(1)), Role.FILTER)
-        with serve(served) as connect, Dialogue(connect) as dialogue:
-            ask_filter(dialogue, b"da", end=False, FCGI_DATA_LENGTH="4")
-            dialogue.half_close()
-            dialogue.cut_off()
-        assert started == []
-
-    @pytest.mark.parametrize("length", ["x", "-1", "+1", "1.0", " 1", "1" * 20, "١"])
-    def test_a_length_that_is_none_is_a_400(self, serve, length):
-        native = length.encode().decode("latin-1")
-        with serve(gateway(Upper, Role.FILTER)) as connect, Dialogue(connect) as dialogue:
-            assert answer(dialogue, ask_filter(dialogue, b"data", FCGI_DATA_LENGTH=native)).status == 400
-
-    @pytest.mark.parametrize("when", ["", "x", "-1", "9" * 19])
-    def test_a_time_that_is_none_is_none(self, serve, when):
-        served = gateway(handler(lambda request: request.write(str(request.data_last_modified))), Role.FILTER)
-        with serve(served) as connect, Dialogue(connect) as dialogue:
-            assert answer(dialogue, ask_filter(dialogue, b"", FCGI_DATA_LAST_MOD=when)).body == b"None"
-
-    def test_data_on_disk_is_read_like_data_in_memory(self, serve):
-        served = gateway(Upper, Role.FILTER)
-        with serve(served, body_memory=1000) as connect, Dialogue(connect) as dialogue:
-            data = b"d" * 200_000
-            request_id = ask_filter(dialogue, data, b"s" * 2000, FCGI_DATA_LENGTH=str(len(data)))
-            assert answer(dialogue, request_id).body == b"s" * 2000 + b"|" + data.upper()
-
-
 class TestSeveralRoles:
     def serve_all(self, serve, app, **options):
         served, roles = gateway_for(app, lambda one: WSGIGateway(one, new_reference=str), new_reference=str)
@@ -409,7 +188,7 @@ class TestSeveralRoles:
         with self.serve_all(serve, app, threads=threads) as connect, Dialogue(connect) as dialogue:
             asked = dialogue.begin(Role.AUTHORIZER, pairs(url="/?key=open"))
             user = answer(dialogue, asked).get("Variable-REMOTE_USER")
-            request_id = dialogue.begin(pairs=pairs(REMOTE_USER=user))
+            request_id = dialogue.begin(pairs=pairs(REMOTE_USER=str(user)))
             dialogue.body(request_id, b"")
             page = answer(dialogue, request_id).body
             assert page == b"hello bob, "
@@ -429,12 +208,12 @@ class TestSeveralRoles:
             start_response("200 OK", [])
             return [environ["FCGI_ROLE"].encode()]
 
-        with self.serve_all(serve, {Role.RESPONDER: app, Role.AUTHORIZER: Guard}) as connect:
-            with Dialogue(connect) as dialogue:
-                request_id = dialogue.begin(pairs=pairs())
-                dialogue.body(request_id, b"")
-                assert answer(dialogue, request_id).body == b"RESPONDER"
-                assert answer(dialogue, dialogue.begin(Role.AUTHORIZER, pairs())).status == 401
+        guarded = {Role.RESPONDER: app, Role.AUTHORIZER: Guard}
+        with self.serve_all(serve, guarded) as connect, Dialogue(connect) as dialogue:
+            request_id = dialogue.begin(pairs=pairs())
+            dialogue.body(request_id, b"")
+            assert answer(dialogue, request_id).body == b"RESPONDER"
+            assert answer(dialogue, dialogue.begin(Role.AUTHORIZER, pairs())).status == 401
 
     @pytest.mark.parametrize("role", [Role.RESPONDER, Role.FILTER])
     def test_a_role_without_a_handler_is_unknown_and_logged_and_the_server_lives(self, serve, role, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 
 from hypothesis import given
@@ -37,7 +38,7 @@ def make() -> tuple[Timers, Clock]:
 def test_without_deadlines_there_is_nothing_to_wait_for():
     timers, _ = make()
     assert not timers
-    assert timers.timeout() is None
+    assert timers.earliest() == math.inf
     assert timers.due() == []
 
 
@@ -47,11 +48,10 @@ def test_a_deadline_is_due_once_and_not_before_its_time():
     timers.set(thing, 5)
     assert timers
     assert thing in timers
-    assert timers.timeout() == 5
+    assert timers.earliest() == clock.now + 5
     clock.now += 4.9
     assert timers.due() == []
     clock.now += 0.1
-    assert timers.timeout() == 0
     assert timers.due() == [thing]
     assert thing not in timers
     assert timers.due() == []
@@ -76,7 +76,7 @@ def test_a_deadline_can_be_moved_later_and_earlier():
     clock.now += 6
     assert timers.due() == []
     timers.set(thing, 1)
-    assert timers.timeout() == 1
+    assert timers.earliest() == clock.now + 1
     clock.now += 1
     assert timers.due() == [thing]
     clock.now += 100
@@ -159,10 +159,6 @@ def test_timers_agree_with_a_plain_dictionary(steps):
                 del model[thing]
         assert bool(timers) == bool(model)
         assert [thing in timers for thing in things] == [thing in model for thing in things]
-        wait = timers.timeout()
-        if model:
-            # It may wake early, for nothing, but never late.
-            assert wait is not None
-            assert wait <= max(0.0, min(model.values()) - clock.now)
-        else:
-            assert wait is None
+        # It may wake a thread early, for nothing, but never late.
+        assert timers.earliest() <= min(model.values(), default=math.inf)
+        assert model or timers.earliest() == math.inf

@@ -9,16 +9,18 @@ from typing import Any, Final
 import click
 
 from penstock import __version__
-from penstock.cli.application import load_wsgi
 from penstock.cli.failure import APP, BIND, Failure
 from penstock.cli.options import GroupedCommand, collect, option
 from penstock.cli.settings import SETTINGS
+from penstock.gateways.request import StartupFailed
 from penstock.server.address import AddressError, BindError
-from penstock.server.importer import AppError
+from penstock.server.homes import Home, find_home
+from penstock.server.importer import AppError, load
 from penstock.server.lifecycle import STOP_SIGNALS
 from penstock.server.listen import Listener
 from penstock.server.notices import log
-from penstock.server.serving import serve
+from penstock.server.serving import DEFAULT_BIND, serve
+from penstock.server.wiring import NotAnApplication
 
 NOTES: Final = (
     "Every option is an environment variable too: --io-timeout is PENSTOCK_IO_TIMEOUT. The command line wins.",
@@ -42,12 +44,21 @@ def run(app: str, **given: Any) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     try:
-        application = load_wsgi(app)
-        serve(application, on_ready=lambda listeners: announce(app, keywords, listeners), **keywords)
+        # A supervisor and a terminal pass no socket and no request: then the command serves at its own place.
+        bind = keywords["bind"] or (DEFAULT_BIND if find_home(os.environ) is Home.SHELL else ())
+        serve(
+            load(app),
+            on_ready=lambda listeners: announce(app, keywords, listeners),
+            **keywords | {"bind": bind},
+        )
     except KeyboardInterrupt:
         return
     except AppError as error:
         raise Failure(APP, error.report()) from None
+    except StartupFailed as error:
+        raise Failure(APP, f"penstock serve: {app} did not start: {error}") from None
+    except NotAnApplication as error:
+        raise Failure(APP, f"penstock serve: {app}: {error}") from None
     except AddressError as error:
         raise click.UsageError(str(error)) from None
     except BindError as error:

@@ -96,7 +96,7 @@ SETTINGS: Final[Sequence[Setting]] = (
         LISTEN,
         "Where to listen: unix:/run/app.sock, 127.0.0.1:9000, [::1]:9000, fd:3.",
         "`fd:N` takes over a listening socket that the parent process opened.",
-        unset=DEFAULT_BIND,
+        unset=f"the socket that a web server or systemd passed, else {DEFAULT_BIND}",
     ),
     Setting("socket_mode", values.MODE, LISTEN, "Permission bits of unix sockets."),
     Setting(
@@ -129,11 +129,19 @@ SETTINGS: Final[Sequence[Setting]] = (
         "For machines whose firewall guards the port.",
     ),
     Setting(
+        "interface",
+        values.choice("auto", "wsgi", "asgi"),
+        REQUESTS,
+        "How the application is called.",
+        "`auto` takes what gives a coroutine for ASGI and everything else for WSGI, unless it is a `Handler`.",
+    ),
+    Setting(
         "threads",
         values.COUNT,
         REQUESTS,
         "How many requests run at a time.",
-        "Idle connections cost no thread. With more than one, the application has to be thread-safe.",
+        "Idle connections cost no thread. With more than one, the application has to be thread-safe. ASGI applications run "
+        "on an event loop in one thread, whatever this says.",
     ),
     Setting(
         "mount",

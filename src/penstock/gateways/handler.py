@@ -20,6 +20,8 @@ _log: Final = logging.getLogger("penstock")
 
 NewReference: TypeAlias = Callable[[], str]
 
+_NOT_PLAIN: Final = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR: calling runs nothing
+
 
 class Handler:
     """An application: subclass it, write `process`, serve the class. Each request gets an instance of its own.
@@ -67,14 +69,13 @@ class HandlerGateway:
         roles: the roles that are served.
 
     Raises:
-        TypeError: a key is no role, or a value no subclass of Handler.
+        TypeError: a key is no role, or a value no subclass of Handler with a `process` that can be run.
     """
 
     def __init__(self, handlers: Mapping[Role, type[Handler]], *, new_reference: NewReference) -> None:
-        for handler in handlers.values():
-            if not is_handler(handler):
-                raise TypeError(f"a handler is a subclass of penstock.Handler, not {_shown(handler)}")
         self.roles: Final = _roles(handlers)
+        for handler in handlers.values():
+            _check(handler)
         self._handlers: Final = dict(handlers)
         self._new_reference = new_reference
 
@@ -187,7 +188,8 @@ def gateway_for(
         new_reference: makes the name under which a failure is logged and shown.
 
     Raises:
-        TypeError: an instance of a handler was given instead of its class, or a key of the mapping is no role.
+        TypeError: an instance of a handler was given instead of its class, a key of the mapping is no role, or a value
+            no application.
     """
     apps: Mapping[Any, object] = app if isinstance(app, Mapping) else {Role.RESPONDER: app}
     roles = _roles(apps)
@@ -199,6 +201,8 @@ def gateway_for(
         elif isinstance(one, Handler):
             name = type(one).__name__
             raise TypeError(f"serve the class {name}, not an instance of it: each request gets one of its own")
+        elif not callable(one):
+            raise TypeError(f"for the role {role.name} there is an object of type {type(one).__name__}, no application")
         else:
             gateways[role] = make_gateway(one)
     if handlers:
@@ -206,6 +210,19 @@ def gateway_for(
     alone = set(gateways.values())
     # One gateway needs nobody to hand requests to it.
     return (alone.pop() if len(alone) == 1 else RoleGateway(gateways)), roles
+
+
+def _check(handler: object) -> None:
+    """Find at the start what would make every answer an empty one."""
+    if not is_handler(handler):
+        what = handler.__qualname__ if isinstance(handler, type) else f"an object of type {type(handler).__name__}"
+        raise TypeError(f"a handler is a subclass of penstock.Handler, not {what}")
+    name = handler.__qualname__
+    if handler.process is Handler.process:
+        raise TypeError(f"{name} has no process(request)")
+    code = getattr(handler.process, "__code__", None)
+    if code is not None and code.co_flags & _NOT_PLAIN:
+        raise TypeError(f"process() of {name} is async or a generator; it must be plain and write to the request")
 
 
 def _roles(served: Mapping[Role, object]) -> frozenset[Role]:
@@ -222,9 +239,3 @@ def _refuse_role(request: RawRequest) -> None:
     _log.error("a request came in the role %s, and no handler is for it", request.role.name)
     request.status = 500
     request.finish(error_page(500, head_only=request.params.get("REQUEST_METHOD") == "HEAD"))
-
-
-def _shown(app: object) -> str:
-    if isinstance(app, type):
-        return f"{app.__module__}.{app.__qualname__}"
-    return f"an object of type {type(app).__name__}"

@@ -7,12 +7,9 @@ import logging
 from typing import Any, Final, final
 
 from penstock.gateways.asgi import ASGIApplication, Message
+from penstock.gateways.request import StartupFailed
 
 _log: Final = logging.getLogger("penstock")
-
-
-class StartupFailed(Exception):
-    """The application has said that it cannot start."""
 
 
 @final

@@ -19,6 +19,10 @@ class TruncatedInput(Disconnected):
     """The connection ended before the request's input did; what has been read is not the whole body."""
 
 
+class StartupFailed(Exception):
+    """The application has said, by ASGI's lifespan, that it cannot start."""
+
+
 class Request:
     """One request. A server subclasses it with the three ways to answer.
 

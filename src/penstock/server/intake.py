@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Final, final
 
@@ -23,7 +22,7 @@ from penstock.protocol.spec import Role
 from penstock.server.admission import Stalled, WrongLength
 from penstock.server.channel import Channel
 from penstock.server.exchange import Exchange
-from penstock.server.notices import Notices
+from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.timers import Timers
 
@@ -33,11 +32,6 @@ RETRY_AFTER: Final = 1
 
 Done = Callable[[Request], None]
 """Told of every request that was answered without a handler."""
-
-
-def new_reference() -> str:
-    """A short name for a request that went wrong, to find in the log what a user saw on the page."""
-    return os.urandom(5).hex()
 
 
 @final

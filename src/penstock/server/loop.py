@@ -15,12 +15,11 @@ from penstock.gateways.response import error_page
 from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.door import MOST_DRAIN, QUIET
-from penstock.server.intake import new_reference
 from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle, State
 from penstock.server.listen import Listener
 from penstock.server.loop_connection import LoopConnection
 from penstock.server.loop_exchange import LoopExchange
-from penstock.server.notices import Notices, log
+from penstock.server.notices import Notices, log, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.threads import FRESH_GRACE
 

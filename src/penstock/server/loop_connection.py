@@ -22,9 +22,9 @@ from penstock.protocol.errors import ProtocolError
 from penstock.protocol.spec import Role
 from penstock.server.admission import Stalled, WrongLength
 from penstock.server.channel import LINGER_IDLE
-from penstock.server.intake import REFUSAL_STATUS, RETRY_AFTER, new_reference
+from penstock.server.intake import REFUSAL_STATUS, RETRY_AFTER
 from penstock.server.loop_exchange import READ_AHEAD, LoopExchange
-from penstock.server.notices import Notices
+from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
 
 HIGH_WATER: Final = 65_536
@@ -146,8 +146,10 @@ class LoopConnection(asyncio.Protocol):
             self._refuse(event)
         elif isinstance(event, RequestAborted):
             if exchange is None:
-                self.send(self.protocol.finish(event.request_id))
-                self._settle()
+                # It has been answered already, or its parameters were not complete yet.
+                if self.protocol.is_open(event.request_id):
+                    self.send(self.protocol.finish(event.request_id))
+                    self._settle()
             else:
                 exchange.disconnect()
                 exchange.refuse(b"")

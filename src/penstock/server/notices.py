@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -15,6 +16,11 @@ log: Final = logging.getLogger("penstock")
 # in it, be it a count, an address or a request's reference.
 _VARIES: Final = re.compile(r"""'[^']*'|"[^"]*"|\S*[0-9:]\S*""")
 _MAX_CAUSES: Final = 256
+
+
+def new_reference() -> str:
+    """A short name for a request that went wrong, to find in the log what a user saw on the page."""
+    return os.urandom(5).hex()
 
 
 class Notices:

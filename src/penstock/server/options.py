@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penstock.connection.limits import DEFAULT_LIMITS, Limits
 from penstock.protocol.spec import Role
@@ -37,3 +37,11 @@ class ServerOptions:
     io_timeout: float = 60.0
     graceful_timeout: float = 30.0
     limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"{self.threads} threads cannot serve anything; say 1 or more")
+
+    def with_roles(self, roles: frozenset[Role]) -> ServerOptions:
+        """The same for an application that says itself which roles it serves."""
+        return replace(self, roles=roles)

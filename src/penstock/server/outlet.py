@@ -54,8 +54,12 @@ class Outlet:
         """
         with self._lock:
             self._send(data)
-        if self._answers:
-            self._send_answers()
+        # Whoever holds the lock looks for answers again after letting go of it, so none stays behind.
+        while self._answers and self._lock.acquire(blocking=False):
+            try:
+                self._send(self._take_answers())
+            finally:
+                self._lock.release()
 
     def answer(self, data: bytes) -> bool:
         """Send whole records without waiting; behind those that are just being sent, if there are any.
@@ -66,16 +70,9 @@ class Outlet:
             Whether there was room for them; if not, the outlet is broken.
         """
         self._answers.append(data)
-        self._send_answers()
-        if self._answers and sum(map(len, list(self._answers))) > MOST_ANSWERS:
-            self.broken = True
-        return not self.broken
-
-    def _send_answers(self) -> None:
-        # Whoever holds the lock looks here again after letting go of it, so nothing stays behind.
         while self._answers and self._lock.acquire(blocking=False):
             try:
-                data = b"".join(self._answers.popleft() for _ in range(len(self._answers)))
+                data = self._take_answers()
                 if self._trace is not None:
                     self._trace.outbound(data)
                 if not self.broken and self._sock.send(data, _DONTWAIT) != len(data):
@@ -84,6 +81,12 @@ class Outlet:
                 self.broken = True
             finally:
                 self._lock.release()
+        if self._answers and sum(map(len, list(self._answers))) > MOST_ANSWERS:
+            self.broken = True
+        return not self.broken
+
+    def _take_answers(self) -> bytes:
+        return b"".join(self._answers.popleft() for _ in range(len(self._answers)))
 
     def _send(self, data: bytes) -> None:
         if self.broken:

@@ -6,25 +6,29 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.gateways.environ import mount_point
-from penstock.gateways.wsgi import WSGIApplication, WSGIGateway
+from penstock.gateways.request import Gateway
 from penstock.protocol.spec import Role
-from penstock.server.accesslog import AccessLog
-from penstock.server.intake import new_reference
-from penstock.server.listen import Listener, open_listeners
-from penstock.server.notices import log
+from penstock.server.homes import Home, answer_once, find_home, inherited_listeners, settle_descriptors
+from penstock.server.notices import log, new_reference
 from penstock.server.options import GIB, MIB, ServerOptions
-from penstock.server.threads import ThreadServer
+from penstock.server.wiring import Application, blocking_gateway, is_asgi, make_server
+
+if TYPE_CHECKING:
+    from penstock.server.listen import Listener
 
 DEFAULT_BIND = "unix:penstock.sock"
 
+OnReady = Callable[[list["Listener"]], object]
+
 
 def serve(
-    app: WSGIApplication,
+    app: Application,
     *,
     bind: str | Sequence[str] = (),
+    interface: str = "auto",
     threads: int = 1,
     mount: str | None = None,
     roles: Collection[Role] = (Role.RESPONDER,),
@@ -41,60 +45,82 @@ def serve(
     access_log: bool = True,
     access_log_format: str = "text",
     log_level: str = "info",
-    on_ready: Callable[[list[Listener]], object] | None = None,
+    on_ready: OnReady | None = None,
 ) -> None:
-    """Serve a WSGI application over FastCGI until a stop signal; `penstock serve` with the same words does the same.
+    """Serve an application over FastCGI until a stop signal; `penstock serve` takes the same words.
 
     Args:
-        app: the WSGI application (PEP 3333).
-        bind: one or more of `unix:/path`, `host:port`, `[v6]:port`, `fd:N`; `unix:penstock.sock` when empty.
-        threads: how many requests run at a time, each in a thread.
-        mount: the URL prefix the application lives under, such as "/app"; None believes the web server.
-        roles: FastCGI roles to serve; a request in another is answered UNKNOWN_ROLE.
-        max_body: most bytes of a request body; more is a 413.
-        body_memory: most bytes of a body in memory; a longer one goes to an unlinked temporary file.
-        stream_body: let the application read the body while it arrives.
-        io_timeout: seconds a web server may stall in the middle of a request or response.
-        graceful_timeout: seconds that running requests get after the first stop signal.
-        socket_mode, socket_owner, socket_group: who may connect to unix sockets.
-        allow: addresses and networks that may connect over TCP; by default FCGI_WEB_SERVER_ADDRS, else loopback alone.
-        insecure_public: listen on other than loopback without an allow-list.
-        access_log: write a line for each request to standard output.
-        access_log_format: "text" or "json".
-        log_level: least level of penstock's own log on standard error: debug, info, warning or error.
-        on_ready: called with the listeners once connections are accepted.
+        app: a WSGI or ASGI callable, a subclass of `penstock.Handler`, or a mapping from roles to WSGI and handlers.
+        bind: one or more of `unix:/path`, `host:port`, `[v6]:port`, `fd:N`. When empty: the socket that a web server or
+            systemd passed; as a CGI program, answer the one request; in a shell, show how GET / is answered.
+        interface: "wsgi" or "asgi" where "auto" guesses wrong.
+        on_ready: called with the listeners once they are open.
+        threads, mount, ...: docs/cli.md describes each; times are in seconds, sizes in bytes.
 
     Raises:
-        AddressError, ValueError: an argument is written wrong.
+        AddressError, ValueError, TypeError: an argument is written wrong, or `app` is no application.
         BindError: the address cannot be bound; the message says why and what helps.
+        StartupFailed: the application's ASGI lifespan said that it cannot start.
     """
-    if threads < 1:
-        raise ValueError(f"{threads} threads cannot serve anything; say 1 or more")
-    keep_standard_descriptors()
+    heard = settle_descriptors()
     start_log(log_level)
-    access = AccessLog(1, access_log_format) if access_log else None
+    prefix = None if mount is None else mount_point(mount)
     options = ServerOptions(
-        threads=threads,
-        mount=None if mount is None else mount_point(mount),
-        roles=frozenset(roles),
-        max_body=max_body,
-        body_memory=body_memory,
-        stream_body=stream_body,
-        io_timeout=io_timeout,
-        graceful_timeout=graceful_timeout,
+        threads, prefix, frozenset(roles), max_body, body_memory, stream_body, io_timeout, graceful_timeout
     )
-    listeners = open_listeners(
-        bind or DEFAULT_BIND,
-        socket_mode=socket_mode,
-        socket_owner=socket_owner,
-        socket_group=socket_group,
-        allow=allow,
-        insecure_public=insecure_public,
-    )
-    gateway = WSGIGateway(app, multithread=threads > 1, new_reference=new_reference)
-    server = ThreadServer(gateway, listeners, options, access)
+    home = None if bind else find_home(os.environ)
+    if home is None:
+        from penstock.server.listen import open_listeners
+
+        listeners = open_listeners(
+            bind,
+            socket_mode=socket_mode,
+            socket_owner=socket_owner,
+            socket_group=socket_group,
+            allow=allow,
+            insecure_public=insecure_public,
+        )
+    elif home.once:
+        return _answer_once(app, interface, home, options)
+    else:
+        listeners = inherited_listeners(home, os.environ, allow=allow, insecure_public=insecure_public)
+    log_style = access_log_format if access_log and heard else None
+    _serve_on(listeners, app, interface, options, log_style, home, on_ready)
+
+
+def _answer_once(app: Application, interface: str, home: Home, options: ServerOptions) -> None:
+    gateway: Gateway
+    if is_asgi(app, interface):
+        from penstock.gateways.asgi_once import ASGIOnce
+
+        gateway = ASGIOnce(app, new_reference=new_reference)  # type: ignore[arg-type]
+    else:
+        gateway, _ = blocking_gateway(app, multiprocess=home is Home.CGI, run_once=True)
+    status = answer_once(home, app, gateway, os.environ, mount=options.mount, max_body=options.max_body)
+    if status:
+        sys.exit(status)
+
+
+def _serve_on(
+    listeners: list[Listener],
+    app: Application,
+    interface: str,
+    options: ServerOptions,
+    log_style: str | None,
+    home: Home | None,
+    on_ready: OnReady | None,
+) -> None:
     try:
-        _say_where(listeners)
+        from penstock.server.accesslog import AccessLog
+
+        access_log = AccessLog(1, log_style) if log_style is not None else None
+        # A web server that starts an application mostly starts several.
+        multiprocess = home is Home.FASTCGI
+        server = make_server(app, interface, listeners, options, access_log, multiprocess=multiprocess)
+        for listener in listeners:
+            for warning in listener.warnings:
+                log.warning("%s", warning)
+            log.info("listening on %s", listener.address)
         if on_ready is not None:
             on_ready(listeners)
         server.run()
@@ -103,25 +129,6 @@ def serve(
         for listener in listeners:
             listener.close()
     log.info("stopped")
-
-
-def _say_where(listeners: Sequence[Listener]) -> None:
-    for listener in listeners:
-        for warning in listener.warnings:
-            log.warning("%s", warning)
-        log.info("listening on %s", listener.address)
-
-
-def keep_standard_descriptors() -> None:
-    """Put /dev/null where the parent has closed descriptor 0, 1 or 2, as web servers do.
-
-    Else a socket would get the number, and what the access log or the application prints would go to a client.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
 
 
 def start_log(level: str) -> None:

@@ -8,6 +8,7 @@ idle connection costs no thread.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -24,10 +25,10 @@ from penstock.server.accesslog import AccessLog
 from penstock.server.channel import Channel
 from penstock.server.door import Door
 from penstock.server.exchange import Exchange
-from penstock.server.intake import Intake, new_reference
+from penstock.server.intake import Intake
 from penstock.server.lifecycle import Lifecycle, State
 from penstock.server.listen import Listener
-from penstock.server.notices import Notices, log
+from penstock.server.notices import Notices, log, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.poller import Poller, best_poller
 from penstock.server.timers import Timers
@@ -67,6 +68,7 @@ class ThreadServer:
         self._access_log = access_log
         self._poller = poller or best_poller(self.shared)
         self._watched: dict[int, Callable[[], None]] = {}
+        self._vigils: dict[int, float] = {}
         self._channels: set[Channel] = set()
         self._doors: set[Door] = set()
         self._ready: deque[tuple[Channel, Exchange]] = deque()
@@ -120,7 +122,7 @@ class ThreadServer:
             if ready:
                 self._run_next()
             else:
-                for fd in wait(timers.timeout() if timers else None):
+                for fd in self._keep_vigil() if timers else wait(None):
                     on_ready = watched.get(fd)
                     if on_ready is not None:
                         try:
@@ -136,6 +138,21 @@ class ThreadServer:
             if self.draining:
                 self._check_drained()
         self._wake()
+
+    def _keep_vigil(self) -> list[int]:
+        """Wait no longer than until the next deadline, and let the others know that somebody does."""
+        timers, me = self.timers, threading.get_ident()
+        when = self._vigils[me] = timers.earliest()
+        try:
+            return self._poller.wait(max(0.0, when - timers.clock()) if when < math.inf else None)
+        finally:
+            del self._vigils[me]
+
+    def _pass_vigil(self) -> None:
+        """Whoever goes off to run a handler may be the only one who knows of the next deadline: tell another thread."""
+        earliest = self.timers.earliest()
+        if not any(when <= earliest for when in list(self._vigils.values())):
+            self._wake()
 
     def _wake(self) -> None:
         try:
@@ -273,6 +290,8 @@ class ThreadServer:
         self._run(channel, exchange)
 
     def _run(self, channel: Channel, exchange: Exchange) -> None:
+        if self.shared and self.timers:
+            self._pass_vigil()
         began = time.perf_counter()
         try:
             if not exchange.aborted and exchange.fault is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from typing import Final, Protocol, final
@@ -63,12 +64,10 @@ class Timers:
                 for other, when in self._deadlines.items():
                     self._push(other, when)
 
-    def timeout(self) -> float | None:
-        """Seconds until something may be due, at least 0; None when nothing is waiting."""
+    def earliest(self) -> float:
+        """The time before which nothing is due; infinite when nothing is waiting."""
         with self._lock:
-            if not self._deadlines:
-                return None
-            return max(0.0, self._heap[0][0] - self.clock())
+            return self._heap[0][0] if self._deadlines else math.inf
 
     def due(self) -> list[Timed]:
         """Everything whose deadline has passed; it has none from now on."""

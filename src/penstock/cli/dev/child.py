@@ -16,11 +16,10 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from penstock.cli.application import load_wsgi
 from penstock.cli.dev.pages import Debugged, unloadable
-from penstock.gateways.wsgi import WSGIApplication
-from penstock.server.importer import AppError
+from penstock.server.importer import AppError, Application, load
 from penstock.server.serving import serve
+from penstock.server.wiring import is_asynchronous, is_wsgi
 
 _GRACE: Final = 3.0
 """Seconds for running requests; a developer waits for the end of this process."""
@@ -32,9 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     lifeline = socket.socket(fileno=int(fd))
     lifeline.set_inheritable(False)
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
-    application: WSGIApplication
     try:
-        application = Debugged(load_wsgi(app))
+        application = _debugged(load(app))
     except AppError as error:
         sys.stderr.write(error.report() + "\n")
         application = unloadable(error)
@@ -46,6 +44,14 @@ def main(arguments: Sequence[str]) -> None:
         log_level="warning",
         on_ready=lambda _: lifeline.send(b"."),
     )
+
+
+def _debugged(application: Application) -> Application:
+    if is_asynchronous(application):
+        from penstock.cli.dev.asgi import DebuggedASGI
+
+        return DebuggedASGI(application)
+    return Debugged(application) if is_wsgi(application) else application
 
 
 def _follow(lifeline: socket.socket) -> None:

@@ -51,7 +51,9 @@ class Front:
             except ValueError as error:
                 await _send_page(send, 400, "This is no request", str(error))
             except BackendDown as error:
-                await _send_page(send, 502, "The application does not run", _sentence(str(error)))
+                await _send_page(
+                    send, 502, "The application does not run", _sentence(f"{error}; the terminal may say why")
+                )
             except ClientError as error:
                 text = await self._backend.last_words() or str(error)
                 log.warning("no answer: %s", text)

@@ -22,11 +22,12 @@ _OURS: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
-_HEADERS: Final = (
+HEADERS: Final = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
 )
+"""What a page is sent with: nobody keeps it, and nothing in it runs."""
 
 
 @final
@@ -73,13 +74,17 @@ class _Guarded:
             for piece in self._result:
                 if not isinstance(piece, bytes):
                     raise TypeError(f"a WSGI application returns pieces of bytes, not of {type(piece).__name__}")
+                self._check_started()
                 yield piece
-            if not self._started():
-                raise RuntimeError("the application returned without having called start_response()")
+            self._check_started()
         except Disconnected:
             raise
         except (Exception, SystemExit) as error:
             yield from self._page(error)
+
+    def _check_started(self) -> None:
+        if not self._started():
+            raise RuntimeError("the application returned without having called start_response()")
 
     def close(self) -> None:
         close = getattr(self._result, "close", None)
@@ -97,16 +102,21 @@ def _page(error: BaseException, environ: dict[str, Any], start_response: StartRe
         raise error
     request = f"{environ.get('REQUEST_METHOD')} {environ.get('REQUEST_URI')}"
     # With exc_info the server refuses if the head is out already, and then the response is broken off.
-    start_response("500 Internal Server Error", list(_HEADERS), (type(error), error, error.__traceback__))
+    start_response("500 Internal Server Error", list(HEADERS), (type(error), error, error.__traceback__))
+    return [draw(error, request)]
+
+
+def draw(error: BaseException, request: str) -> bytes:
+    """The page of an error; the terminal gets its traceback too."""
     log.error("the application failed: %r\n%s", request, trace_without(error, _OURS).rstrip())
-    return [error_page(error, request, _OURS)]
+    return error_page(error, request, _OURS)
 
 
 def unloadable(error: AppError) -> WSGIApplication:
     """An application that answers every request with why the real one could not be loaded."""
 
     def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        start_response("500 Internal Server Error", list(_HEADERS))
+        start_response("500 Internal Server Error", list(HEADERS))
         if is_local(environ):
             return [load_page(error, _OURS)]
         return [b"<!doctype html><title>500</title><p>The application could not be loaded. Its log says why."]

@@ -14,8 +14,7 @@ from penstock.compat.flup.streams import LOG, OutputStream
 from penstock.gateways.environ import Params, normalise, scheme
 from penstock.gateways.request import Disconnected, Request
 from penstock.gateways.wsgi import WSGIApplication, WSGIGateway
-from penstock.server.intake import new_reference
-from penstock.server.notices import log
+from penstock.server.notices import log, new_reference
 
 # What flup sets after everything else, so that `environ=` cannot change it.
 _SET_LAST = frozenset(

@@ -6,7 +6,7 @@ import html
 import traceback
 
 from penstock.gateways.response import error_page
-from penstock.server.intake import new_reference
+from penstock.server.notices import new_reference
 
 
 def traceback_page(error: BaseException) -> bytes:

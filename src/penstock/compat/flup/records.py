@@ -15,6 +15,49 @@ from penstock.protocol import records, spec
 from penstock.protocol.errors import RemoteProtocolError
 from penstock.protocol.params import encode
 
+__all__ = [
+    "DEBUG",
+    "DEBUGLOG",
+    "FCGI_ABORT_REQUEST",
+    "FCGI_AUTHORIZER",
+    "FCGI_BEGIN_REQUEST",
+    "FCGI_BeginRequestBody",
+    "FCGI_BeginRequestBody_LEN",
+    "FCGI_CANT_MPX_CONN",
+    "FCGI_DATA",
+    "FCGI_END_REQUEST",
+    "FCGI_EndRequestBody",
+    "FCGI_EndRequestBody_LEN",
+    "FCGI_FILTER",
+    "FCGI_GET_VALUES",
+    "FCGI_GET_VALUES_RESULT",
+    "FCGI_HEADER_LEN",
+    "FCGI_Header",
+    "FCGI_KEEP_CONN",
+    "FCGI_LISTENSOCK_FILENO",
+    "FCGI_MAXTYPE",
+    "FCGI_MAX_CONNS",
+    "FCGI_MAX_REQS",
+    "FCGI_MPXS_CONNS",
+    "FCGI_NULL_REQUEST_ID",
+    "FCGI_OVERLOADED",
+    "FCGI_PARAMS",
+    "FCGI_REQUEST_COMPLETE",
+    "FCGI_RESPONDER",
+    "FCGI_STDERR",
+    "FCGI_STDIN",
+    "FCGI_STDOUT",
+    "FCGI_UNKNOWN_ROLE",
+    "FCGI_UNKNOWN_TYPE",
+    "FCGI_UnknownTypeBody",
+    "FCGI_UnknownTypeBody_LEN",
+    "FCGI_VERSION_1",
+    "Record",
+    "_debug",
+    "decode_pair",
+    "encode_pair",
+]
+
 FCGI_LISTENSOCK_FILENO: Final = spec.LISTENSOCK_FILENO
 FCGI_HEADER_LEN: Final = spec.HEADER_LENGTH
 FCGI_VERSION_1: Final = spec.VERSION

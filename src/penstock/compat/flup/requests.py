@@ -56,6 +56,8 @@ class Request(HandledRequest):
     def run_application(self) -> None:
         """Call the server's WSGI application with the parameters as they are now."""
         environ = self._call.environ
+        for name in self._call.request.params.keys() - self.params.keys():
+            environ.pop(name, None)
         environ.update(self.params)
         if self._call.request.role is Role.AUTHORIZER:
             environ.setdefault("REQUEST_METHOD", "GET")  # PEP 3333 wants one, an authorizer need not be sent any

@@ -35,6 +35,7 @@ class Answer:
         self._pos = 0
         self._written = 0
         self._closing = False
+        self._flushing = False
         self.closed = 0
         self._encoding: str | None = None
         self._inputencoding: str | None = None
@@ -157,7 +158,9 @@ class Answer:
         block = self._output.getvalue()
         self._pos += len(block)
         self._drop_output()
+        self._flushing = True  # more may come before it is worth a send
         self._write(block)
+        self._flushing = False
         self._flush()
 
     def clear_output(self) -> None:

@@ -66,7 +66,9 @@ class GZipMixIn(Request):
 
     def _flush(self) -> None:
         if self._gzip is not None and not self._closing:
+            self._flushing = True
             super()._write(self._gzip.flush(zlib.Z_SYNC_FLUSH))
+            self._flushing = False
         super()._flush()
 
     def _close(self) -> None:

@@ -35,6 +35,7 @@ class Served(Request):
         self._held: list[bytes] = []
         self._permit: list[tuple[str, str]] | None = None
         self._broken = False
+        self._failing = False
         self._gone: Disconnected | None = None
         try:
             self._init()
@@ -57,13 +58,14 @@ class Served(Request):
         # SystemExit too, as in jonpy: it is the handler that ends, not the server.
         except BaseException:
             _name(self._raw)
+            self._failing = True
+            if self._permit is not None:
+                self._permit = None
+                self._broken = True
             if handler is None:
                 self.traceback()
             else:
                 handler.traceback(self)
-            if self._raw.role is Role.AUTHORIZER and not self._doneHeaders and self.get_header("Status") is None:
-                # A handler's own error page without a status would let the request through.
-                self.set_header("Status", "500")
 
     def error(self, s: object) -> None:
         """Write to penstock's log, on standard error; jonpy sent it as FCGI_STDERR, which some web servers choke on."""
@@ -81,27 +83,32 @@ class Served(Request):
 
     def _send_head(self, status: str, fields: Sequence[tuple[str, str]]) -> None:
         code = encode_head(status, ()).code
-        if code == 200 and self._raw.role is Role.AUTHORIZER:
+        guards = self._raw.role is Role.AUTHORIZER
+        if guards and self._failing and code < 300:
+            code = 500  # a handler's own error page must not let the request through
+        if guards and code == 200:
             # Told at the end: until then a failure is still a denial. The type of a page that is none says nothing.
             self._permit = [field for field in fields if field != DEFAULT_TYPE]
         else:
             self._sender.start(code, fields, gzip=False, size=None)
 
     def _write(self, s: bytes) -> None:
-        if s and self._closing:
+        if s:
             self._held.append(s)
-        elif s:
-            self._send(s)
+            if not self._flushing and not self._closing:
+                self._send_held()
 
     def _flush(self) -> None:
         if not self._closing:
-            self._send(b"")
+            self._send_held()
 
-    def _send(self, s: bytes) -> None:
+    def _send_held(self) -> None:
+        block = b"".join(self._held)
+        self._held.clear()
         if self._permit is not None or self._sender.finished or self.aborted:
             return
         try:
-            self._sender.send(s, flush=False)
+            self._sender.send(block, flush=False)
         except Disconnected as gone:
             self._gone = gone
             self.aborted = 2
@@ -152,6 +159,6 @@ def _refuse(raw: RawRequest, status: int) -> None:
 
 def _name(raw: RawRequest) -> None:
     """Give the request a name that its error page and the log have in common."""
-    from penstock.server.intake import new_reference  # late, for it brings a server that plain CGI does not need
+    from penstock.server.notices import new_reference  # late, for it brings a server that plain CGI does not need
 
     raw.reference = raw.reference or new_reference()

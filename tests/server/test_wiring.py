@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from penstock.cli.application import is_asynchronous
+from penstock.server.wiring import is_asynchronous
 
 
 def wsgi(environ, start_response):
