@@ -1,6 +1,7 @@
 """This file is penstock's face: the names a program imports, each loaded when it is first used.
 
-penstock is the FastCGI application server for Python. `penstock.serve(app)` serves a WSGI application.
+penstock is the FastCGI application server for Python. `penstock.serve(app)` serves a WSGI or ASGI application, or a
+`Handler`.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.gateways.handler import Handler, Request
     from penstock.protocol.spec import Role
     from penstock.server.serving import serve
 
 __version__ = "0.1.0"
 
-__all__ = ["Role", "__version__", "serve"]
+__all__ = ["Handler", "Request", "Role", "__version__", "serve"]
 
 # A CGI child pays for every import, so a name costs nothing until it is asked for.
-_HOMES = {"Role": "penstock.protocol.spec", "serve": "penstock.server.serving"}
+_HOMES = {
+    "Handler": "penstock.gateways.handler",
+    "Request": "penstock.gateways.handler",
+    "Role": "penstock.protocol.spec",
+    "serve": "penstock.server.serving",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""This file holds what the tests of the command line share: a folder with an application, and ways to run `penstock`."""
+"""This file holds what the tests of the command line share: a folder with an application, ways to run `penstock`."""
 
 from __future__ import annotations
 

@@ -99,6 +99,19 @@ def test_a_stop_signal_is_a_success_also_while_the_application_is_imported(proce
     assert not (blog / "app.sock").exists()
 
 
+def test_a_second_signal_does_not_wait_for_the_application_s_own_end(processes, blog):
+    (blog / "tidy.py").write_text(
+        HELLO + "import atexit, sys, threading\n"
+        "def tidy():\n    sys.stderr.write('tidying\\n')\n    sys.stderr.flush()\n    threading.Event().wait()\n"
+        "atexit.register(tidy)\n"
+    )
+    process = processes.penstock("serve", "tidy", "--bind", f"unix:{blog}/app.sock", cwd=blog)
+    process.wait_for("listening on")
+    process.send_signal(signal.SIGTERM)
+    process.wait_for("tidying")
+    assert process.stop(signal.SIGTERM) == 0
+
+
 def test_a_folder_that_is_missing_is_4_and_named_with_its_mend(penstock, blog):
     ended = penstock("serve", "blog:app", "--bind", f"unix:{blog}/no/app.sock")
     assert ended.returncode == 4

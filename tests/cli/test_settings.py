@@ -18,6 +18,7 @@ from tests.processes import ROOT
 
 # What Python code can say and a command line cannot.
 NOT_SETTINGS = {"on_ready"}
+DEFAULTS = serve.__kwdefaults__ or {}
 
 # For each setting: text as a flag has it, and the keyword it becomes.
 WRITTEN = {
@@ -49,7 +50,7 @@ def served(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(penstock.cli.serve, "load", lambda app: app)
     monkeypatch.setattr(penstock.cli.serve, "serve", lambda app, on_ready, **given: keywords.update(given))
-    monkeypatch.setattr(penstock.cli.serve.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
     for setting in SETTINGS:
         monkeypatch.delenv(setting.env, raising=False)
     return keywords
@@ -71,7 +72,7 @@ def test_the_rows_are_the_keywords_of_serve_in_its_own_order_of_words():
 
 def test_without_a_word_serve_gets_its_own_defaults(served):
     assert main(["serve", "blog:app"]) == 0
-    own = {name: value for name, value in serve.__kwdefaults__.items() if name not in NOT_SETTINGS}
+    own = {name: value for name, value in DEFAULTS.items() if name not in NOT_SETTINGS}
     # Nobody has passed a socket on to this process, so the command takes its own place.
     assert served == own | {"bind": DEFAULT_BIND}
 
@@ -99,7 +100,7 @@ def test_the_command_line_wins_over_the_environment_and_an_empty_variable_says_n
     assert main(["serve", "blog:app", "--threads", "2", "--no-stream-body"]) == 0
     assert served["threads"] == 2
     assert served["stream_body"] is False
-    assert served["max_body"] == serve.__kwdefaults__["max_body"]
+    assert served["max_body"] == DEFAULTS["max_body"]
 
 
 def test_a_repeated_flag_and_a_list_with_commas_are_the_same(served, monkeypatch):

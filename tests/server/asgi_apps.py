@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from penstock.gateways.lifespan import Lifespan
 from penstock.server.listen import open_listeners
 from penstock.server.loop import LoopServer
 from penstock.server.options import ServerOptions
+from tests.processes import PATIENCE
+from tests.server.peers import Peer
 
 
 class Served:
@@ -66,7 +69,9 @@ def serving_asgi(app, folder: Path, *, lifespan: bool = True, gateway=None, **op
 
 async def answer(send, body: bytes = b"hello", status: int = 200, headers=()) -> None:
     """A whole response in two messages."""
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *headers]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *headers]}
+    )
     await send({"type": "http.response.body", "body": body})
 
 
@@ -95,3 +100,17 @@ def http_only(handler):
 async def wait_forever() -> None:
     """Wait until cancelled."""
     await asyncio.get_running_loop().create_future()
+
+
+@http_only
+async def hello(_scope, _receive, send):
+    """Answers everything with hello."""
+    await answer(send)
+
+
+def connect(served: Served) -> Peer:
+    """A connection to the server."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(PATIENCE)
+    sock.connect(served.address.removeprefix("unix:"))
+    return Peer(sock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 import sys
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 import pytest
 
 from penstock.server import door
+from penstock.server import loop as loop_module
 from penstock.server.poller import EpollPoller, SelectorsPoller
 from tests.server.peers import serving
 
@@ -58,3 +60,12 @@ def site(tmp_path, monkeypatch):
     yield write
     for name in set(sys.modules) - set(known):
         del sys.modules[name]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def event_loop_kind(request, monkeypatch):
+    """The loop server runs on asyncio's loop, and on uvloop's where that is installed."""
+    if request.param == "asyncio":
+        monkeypatch.setattr(loop_module, "new_loop", asyncio.new_event_loop)
+    else:
+        pytest.importorskip("uvloop")

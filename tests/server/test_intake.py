@@ -193,7 +193,9 @@ class TestAborting:
 
 
 class TestLeaving:
-    @pytest.mark.parametrize("sent", [b"", request()[:3], begin()[:30], begin(), begin() + build.stdin(b"x", end=False)])
+    @pytest.mark.parametrize(
+        "sent", [b"", request()[:3], begin()[:30], begin(), begin() + build.stdin(b"x", end=False)]
+    )
     @pytest.mark.parametrize("how", ["close", "half", "reset"])
     def test_before_a_request_is_complete_calls_no_application(self, serve, sent, how):
         gateway = recorder()

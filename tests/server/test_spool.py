@@ -21,7 +21,7 @@ def files() -> int:
             links.append(os.readlink(f"/proc/self/fd/{number}"))
         except OSError:
             continue
-    return sum("deleted" in link and "penstock-" in link or "/tmp/#" in link for link in links)
+    return sum(("deleted" in link and "penstock-" in link) or "/tmp/#" in link for link in links)
 
 
 def in_file(spool: Spool) -> bool:

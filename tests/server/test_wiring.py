@@ -30,7 +30,9 @@ class Asgi:
         pass
 
 
-@pytest.mark.parametrize("application", [asgi, Asgi(), Asgi().method, functools.partial(asgi), functools.partial(Asgi())])
+@pytest.mark.parametrize(
+    "application", [asgi, Asgi(), Asgi().method, functools.partial(asgi), functools.partial(Asgi())]
+)
 def test_what_gives_a_coroutine_is_asynchronous(application):
     assert is_asynchronous(application)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from penstock import __version__
-from penstock.cli.failure import APP, BIND, Failure
+from penstock.cli.failure import APP, BIND, DONE, Failure
 from penstock.cli.options import GroupedCommand, collect, option
 from penstock.cli.settings import SETTINGS
 from penstock.gateways.request import StartupFailed
@@ -45,14 +45,13 @@ def run(app: str, **given: Any) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         # A supervisor and a terminal pass no socket and no request: then the command serves at its own place.
-        bind = keywords["bind"] or (DEFAULT_BIND if find_home(os.environ) is Home.SHELL else ())
-        serve(
-            load(app),
-            on_ready=lambda listeners: announce(app, keywords, listeners),
-            **keywords | {"bind": bind},
-        )
+        homeless = not keywords["bind"] and find_home(os.environ) is Home.SHELL
+        if homeless:
+            keywords["bind"] = DEFAULT_BIND
+        application = load(app)
+        serve(application, on_ready=lambda listeners: announce(app, keywords, listeners, hint=homeless), **keywords)
     except KeyboardInterrupt:
-        return
+        pass
     except AppError as error:
         raise Failure(APP, error.report()) from None
     except StartupFailed as error:
@@ -63,13 +62,16 @@ def run(app: str, **given: Any) -> None:
         raise click.UsageError(str(error)) from None
     except BindError as error:
         raise Failure(BIND, f"penstock serve: {error}") from None
+    # What is left is the application's own end, its threads and atexit functions; a second stop need not wait for it.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: os._exit(DONE))
 
 
-def announce(app: str, keywords: dict[str, Any], listeners: list[Listener]) -> None:
+def announce(app: str, keywords: dict[str, Any], listeners: list[Listener], *, hint: bool) -> None:
     """Say what is served, and where nobody has said where, how to reach it."""
     threads = "1 thread" if keywords["threads"] == 1 else f"{keywords['threads']} threads"
     log.info("penstock %s serves %s with %s, process %d", __version__, app, threads, os.getpid())
-    if not keywords["bind"]:
+    if hint:
         place = listeners[0].address
         log.info("for nginx:  include fastcgi_params;")
         log.info("            fastcgi_pass %s;", f'"{place}"' if set(place) & set(" ;'{}#") else place)
@@ -79,6 +81,6 @@ command = GroupedCommand(
     "serve",
     callback=run,
     params=[click.Argument(["app"], metavar="APP"), *(option(setting) for setting in SETTINGS)],
-    help="Serve APP, a WSGI application, to a web server over FastCGI.",
+    help="Serve APP, a WSGI or ASGI application, to a web server over FastCGI.",
     notes=NOTES,
 )

@@ -140,8 +140,8 @@ SETTINGS: Final[Sequence[Setting]] = (
         values.COUNT,
         REQUESTS,
         "How many requests run at a time.",
-        "Idle connections cost no thread. With more than one, the application has to be thread-safe. ASGI applications run "
-        "on an event loop in one thread, whatever this says.",
+        "Idle connections cost no thread. With more than one, the application has to be thread-safe."
+        " ASGI applications run on an event loop in one thread, whatever this says.",
     ),
     Setting(
         "mount",

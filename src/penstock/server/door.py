@@ -130,7 +130,9 @@ class Door:
             return _Nobody.ENTERS
         if not listener.allows(peer):
             sock.close()
-            self._host.notices.warn(f"{listener.address}: a connection from {peer[0]} was refused: not in the allow-list")
+            self._host.notices.warn(
+                f"{listener.address}: a connection from {peer[0]} was refused: not in the allow-list"
+            )
             return _Nobody.STAYS
         if sock.gettimeout() is not None:
             # The application has called socket.setdefaulttimeout(), and no read of ours may wait for that.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import FunctionType, ModuleType
 
@@ -23,7 +23,8 @@ from penstock.server.importhints import (
     trace_without,
 )
 
-Application = Callable[..., object]
+Application = Callable[..., object] | Mapping[object, object]
+"""A callable, or a mapping from roles to applications."""
 
 _DEFAULT_NAMES = ("app", "application")
 _NOTHING = object()
@@ -221,6 +222,8 @@ def _parse(place: str, attribute: str) -> tuple[list[str], list[object] | None, 
 def _checked(value: object, what: str) -> Application:
     if isinstance(value, ModuleType):
         raise AppError(f"{what} is a module", hint=f"did you mean {value.__name__}:app?")
+    if isinstance(value, Mapping):
+        return value
     if not callable(value):
         raise AppError(f"{what} cannot be called: it is of type {type(value).__name__}")
     if isinstance(value, FunctionType):

@@ -1,7 +1,7 @@
 """This file says where a server stands between start and end, and which signals move it on.
 
-    RUNNING --stop--> DRAINING --all finished, or out of time--> STOPPED
-                          \\--second stop--> the process ends at once
+RUNNING --stop--> DRAINING --all finished, or out of time--> STOPPED
+                      \\--second stop--> the process ends at once
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from penstock.gateways.response import error_page
 from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.door import MOST_DRAIN, QUIET
-from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle, State
+from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle
 from penstock.server.listen import Listener
 from penstock.server.loop_connection import LoopConnection
 from penstock.server.loop_exchange import LoopExchange

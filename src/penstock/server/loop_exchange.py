@@ -63,7 +63,9 @@ class LoopExchange(AsyncRequest):
         "task",
     )
 
-    def __init__(self, carrier: Carrier, request_id: int, role: Role, pairs: list[Pair], options: ServerOptions) -> None:
+    def __init__(
+        self, carrier: Carrier, request_id: int, role: Role, pairs: list[Pair], options: ServerOptions
+    ) -> None:
         super().__init__(role, {}, pairs)
         self._carrier = carrier
         self._options = options

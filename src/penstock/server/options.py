@@ -26,6 +26,9 @@ class ServerOptions:
         io_timeout: seconds a peer may stall in the middle of a request or of reading a response.
         graceful_timeout: seconds that running requests get to finish once a stop was asked for.
         limits: what one connection may make us hold.
+
+    Raises:
+        ValueError: a number makes no sense.
     """
 
     threads: int = 1
@@ -41,6 +44,10 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads cannot serve anything; say 1 or more")
+        if self.max_body < 0 or self.body_memory < 0:
+            raise ValueError("a body cannot be limited to less than 0 bytes")
+        if not (self.io_timeout > 0 and self.graceful_timeout > 0):
+            raise ValueError("a timeout is more than 0 seconds")
 
     def with_roles(self, roles: frozenset[Role]) -> ServerOptions:
         """The same for an application that says itself which roles it serves."""

@@ -72,16 +72,11 @@ def serve(
     if home is None:
         from penstock.server.listen import open_listeners
 
-        listeners = open_listeners(
-            bind,
-            socket_mode=socket_mode,
-            socket_owner=socket_owner,
-            socket_group=socket_group,
-            allow=allow,
-            insecure_public=insecure_public,
-        )
+        unix: dict[str, Any] = {"socket_mode": socket_mode, "socket_owner": socket_owner, "socket_group": socket_group}
+        listeners = open_listeners(bind, allow=allow, insecure_public=insecure_public, **unix)
     elif home.once:
-        return _answer_once(app, interface, home, options)
+        _answer_once(app, interface, home, options)
+        return
     else:
         listeners = inherited_listeners(home, os.environ, allow=allow, insecure_public=insecure_public)
     log_style = access_log_format if access_log and heard else None

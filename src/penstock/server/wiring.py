@@ -79,6 +79,10 @@ def blocking_gateway(
     """
 
     def wsgi(app: Any) -> Gateway:
+        if is_asynchronous(app):
+            raise NotAnApplication(
+                "an ASGI application serves alone; beside other roles it has to be WSGI or a Handler"
+            )
         from penstock.gateways.wsgi import WSGIGateway
 
         return WSGIGateway(

@@ -1,101 +1,17 @@
-"""This file tests `penstock dev` as a program, the way a browser and an editor meet it."""
+"""This file tests `penstock dev` as a browser and an editor meet it: answers, pages, reloads."""
 
 from __future__ import annotations
 
 import http.client
 import os
-import re
-import signal
-import socket
-import sys
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cli.conftest import HELLO
-from tests.processes import PATIENCE, ROOT, Process
-
-SITE = """\
-import os, sys
-
-def app(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path == "/fail":
-        raise LookupError("<i>no luck</i>")
-    if path == "/die":
-        os._exit(7)
-    if path == "/broken":
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return broken()
-    if path == "/slow":
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return slow()
-    if path == "/cookies":
-        start_response("302 Found", [("Location", "/"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-        return []
-    size = len(environ["wsgi.input"].read())
-    names = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "CONTENT_LENGTH", "HTTP_HOST")
-    lines = [f"{name}={environ.get(name)}" for name in names]
-    lines += [f"size={size}", f"gateway={environ['GATEWAY_INTERFACE']}", f"pid={os.getpid()}"]
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return ["\\n".join(lines).encode("latin-1")]
-
-def broken():
-    yield b"part"
-    raise LookupError("late")
-
-def slow():
-    yield b"first"
-    with open("gate"):  # a pipe: it opens when somebody opens it for writing
-        yield b"second"
-"""
-
-HANGS = """\
-import sys, threading
-sys.stderr.write("hanging\\n")
-sys.stderr.flush()
-threading.Event().wait()
-"""
-
-
-class Site:
-    """A running `penstock dev` and its browser."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.url = process.wait_for(r"http://\S+/")[0]
-        self.host = urlsplit(self.url).netloc
-
-    def get(self, path: str = "/", method: str = "GET", body: object = None, **headers: str) -> tuple[int, str]:
-        response, text = self.ask(path, method, body, **headers)
-        return response.status, text
-
-    def ask(self, path: str, method: str = "GET", body: object = None, **headers: str):
-        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body=body, headers=headers)  # type: ignore[arg-type]
-            response = connection.getresponse()
-            return response, response.read().decode()
-        finally:
-            connection.close()
-
-    def fields(self, path: str = "/", **more) -> dict[str, str]:
-        status, text = self.get(path, **more)
-        assert status == 200, text
-        return dict(line.split("=", 1) for line in text.splitlines())
-
-
-@pytest.fixture
-def dev(processes, blog):
-    """Starts `penstock dev site:app` in the folder."""
-    (blog / "site_.py").write_text(SITE)
-
-    def start(app: str = "site_:app", *args: str) -> Site:
-        return Site(processes.penstock("dev", app, "--http", "127.0.0.1:0", *args, cwd=blog))
-
-    return start
+from tests.cli.dev.conftest import HANGS
+from tests.processes import PATIENCE
 
 
 def test_it_prints_one_url_and_a_request_goes_through_fastcgi(dev):
@@ -244,71 +160,6 @@ def test_a_process_that_ends_while_it_is_imported_is_reported(dev, blog):
     assert "ended with exit code 9 before it was ready" in page
 
 
-def test_ctrl_c_ends_it_all_with_0(dev, blog):
-    site = dev()
-    child = int(site.fields()["pid"])
-    os.killpg(site.process.pid, signal.SIGINT)  # as a terminal does
-    assert site.process.wait() == 0
-    assert_gone(child)
-    assert "Traceback" not in site.process.output()
-    with pytest.raises(ConnectionRefusedError):
-        site.get()
-
-
-def test_sigterm_to_the_parent_alone_ends_it_all_with_0(dev):
-    site = dev()
-    child = int(site.fields()["pid"])
-    assert site.process.stop(signal.SIGTERM) == 0
-    assert_gone(child)
-
-
-def test_no_folder_stays_behind(dev, blog, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(blog))
-    site = dev()
-    site.fields()
-    assert list(blog.glob("penstock-dev-*"))
-    assert site.process.stop() == 0
-    assert not list(blog.glob("penstock-dev-*"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only there an orphan becomes our child, for which we can wait")
-def test_the_process_of_the_application_does_not_outlive_a_parent_that_was_killed(dev):
-    site = dev()
-    child = int(site.fields()["pid"])
-    site.process.stop(signal.SIGKILL)
-    assert os.waitpid(child, 0)[0] == child
-
-
-def assert_gone(pid: int) -> None:
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-def test_a_port_in_use_is_4_and_one_sentence(penstock):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        ended = penstock("dev", "blog:app", "--http", address)
-    assert ended.returncode == 4
-    assert re.fullmatch(rf"penstock dev: cannot listen on {address}: .* in use .*\n", ended.stderr.decode())
-
-
-@pytest.mark.parametrize("address", ["unix:/tmp/x", "fd:3", "8000", "127.0.0.1:x"])
-def test_an_address_that_no_browser_can_open_is_2(penstock, address):
-    ended = penstock("dev", "blog:app", "--http", address)
-    assert ended.returncode == 2
-    assert ended.stderr.decode().startswith(f"penstock dev: --http: {address!r} is no address")
-
-
-@pytest.mark.parametrize("missing", ["uvicorn", "watchfiles"])
-def test_without_the_extra_it_is_2_and_the_command_that_installs_it(penstock, tmp_path, missing):
-    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('none', name={missing!r})\n")
-    ended = penstock("dev", "blog:app", env={"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT / "src")))})
-    assert ended.returncode == 2
-    assert ended.stderr.decode() == (
-        f"penstock dev needs {missing}, which is not installed: pip install 'penstock[dev]'\n"
-    )
-
-
 def test_a_path_elsewhere_is_watched_where_it_lies(dev, blog, tmp_path: Path):
     (tmp_path / "far.py").write_text(HELLO)
     site = dev(f"{tmp_path}/far.py")
@@ -326,3 +177,11 @@ def test_an_asgi_application_is_served_too(dev, blog):
         "    await send({'type': 'http.response.body', 'body': b'asynchronous'})\n"
     )
     assert dev("blog:app").get() == (200, "asynchronous")
+
+
+def test_an_exception_of_an_asgi_application_is_shown_in_the_page_too(dev, blog):
+    (blog / "blog.py").write_text("async def app(scope, receive, send):\n    raise LookupError('no luck')\n")
+    status, page = dev("blog:app").get()
+    assert status == 500
+    assert "<h1>LookupError: no luck</h1>" in page
+    assert "blog.py:2</code>" in page

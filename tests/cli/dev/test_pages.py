@@ -1,4 +1,4 @@
-"""This file tests what stands between server and application in `penstock dev`: which errors become pages, and for whom."""
+"""This file tests what stands between server and application under `penstock dev`: which errors become pages."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_list_of_bytes_passes_as_it_is():
         start_response("200 OK", [])
         return body
 
-    assert Debugged(application)({}, lambda *_: None) is body
+    assert Debugged(application)({}, lambda *_: bytearray().extend) is body
 
 
 def test_the_iterable_of_the_application_is_closed_also_after_an_error():

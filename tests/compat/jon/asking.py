@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from penstock.compat.jon import cgi, fcgi
 from penstock.gateways.webserver import Response, cgi_params
 from penstock.protocol.spec import Role
 from penstock.testing import MemoryRequest, run_gateway
 
-Process = Callable[[cgi.Request], object]
+Process = Callable[[Any], object]
 
 
 def handler(process: Process, base: type[cgi.Handler] = cgi.Handler) -> type[cgi.Handler]:
     """A handler with this `process`."""
 
-    class Made(base):
-        def process(self, req):
-            process(req)
-
-    return Made
+    return type("Made", (base,), {"process": lambda self, req: process(req)})
 
 
 def server(what: type | Process, role: Role = Role.RESPONDER, request_type=fcgi.Request, **options) -> fcgi.Server:

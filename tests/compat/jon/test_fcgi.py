@@ -9,7 +9,9 @@ import pytest
 
 from penstock.compat import jon
 from penstock.compat.jon import cgi, fcgi
-from penstock.protocol.spec import Role
+from penstock.gateways.request import Disconnected
+from penstock.gateways.request import Request as RawRequest
+from penstock.protocol.spec import ProtocolStatus, RecordType, Role
 from penstock.testing import run_gateway
 from tests.compat.jon.asking import ask, params, run, server
 
@@ -57,7 +59,9 @@ def test_a_filter_gets_stdin_and_data_by_both_names():
 
 
 def test_data_that_is_shorter_than_announced_is_a_400(caplog):
-    answer = ask(lambda req: req.write(req.fcgi_data.read()), role=Role.FILTER, data=b"da", more={"FCGI_DATA_LENGTH": "4"})
+    answer = ask(
+        lambda req: req.write(req.fcgi_data.read()), role=Role.FILTER, data=b"da", more={"FCGI_DATA_LENGTH": "4"}
+    )
     assert answer.status == 400
     assert "the data has 2 bytes and FCGI_DATA_LENGTH says 4" in caplog.text
 
@@ -80,7 +84,11 @@ def test_each_role_has_its_own_handler_and_each_request_a_new_one():
         return Made
 
     both = fcgi.Server({fcgi.FCGI_RESPONDER: handler("one"), fcgi.FCGI_FILTER: handler("two")})
-    for role, body in ((Role.RESPONDER, b"one RESPONDER"), (Role.FILTER, b"two FILTER"), (Role.RESPONDER, b"one RESPONDER")):
+    for role, body in (
+        (Role.RESPONDER, b"one RESPONDER"),
+        (Role.FILTER, b"two FILTER"),
+        (Role.RESPONDER, b"one RESPONDER"),
+    ):
         assert run_gateway(both._answer, params(), role=role).body == body
     assert made == ["one", "two", "one"]
 
@@ -113,7 +121,7 @@ def test_the_arguments_are_jonpys_in_their_order():
 
 
 def test_the_request_that_max_requests_counts_to_stops_the_server_and_is_answered():
-    stopped = []
+    stopped: list[bool] = []
     limited = server(lambda req: req.write(len(stopped)), max_requests=2)
     limited._started(lambda: stopped.append(True))
     assert [run_gateway(limited._answer, params()).body for _ in range(3)] == [b"0", b"1", b"1"]
@@ -138,24 +146,25 @@ def test_a_subclass_that_passes_jonpys_five_arguments_on_works():
 
 def test_the_constants_are_the_specifications():
     found = {name: getattr(fcgi, name) for name in dir(fcgi) if name.startswith("FCGI_")}
-    assert found == {
-        **{"FCGI_LISTENSOCK_FILENO": 0, "FCGI_VERSION_1": 1, "FCGI_KEEP_CONN": 1},
-        **{"FCGI_BEGIN_REQUEST": 1, "FCGI_ABORT_REQUEST": 2, "FCGI_END_REQUEST": 3, "FCGI_PARAMS": 4},
-        **{"FCGI_STDIN": 5, "FCGI_STDOUT": 6, "FCGI_STDERR": 7, "FCGI_DATA": 8, "FCGI_GET_VALUES": 9},
-        **{"FCGI_GET_VALUES_RESULT": 10, "FCGI_UNKNOWN_TYPE": 11},
-        **{"FCGI_RESPONDER": 1, "FCGI_AUTHORIZER": 2, "FCGI_FILTER": 3},
-        **{"FCGI_REQUEST_COMPLETE": 0, "FCGI_CANT_MPX_CONN": 1, "FCGI_OVERLOADED": 2, "FCGI_UNKNOWN_ROLE": 3},
-    }
+    expected = {f"FCGI_{kind.name}": kind.value for enum in (RecordType, Role, ProtocolStatus) for kind in enum}
+    assert found == {**expected, "FCGI_LISTENSOCK_FILENO": 0, "FCGI_VERSION_1": 1, "FCGI_KEEP_CONN": 1}
+    assert {type(value) for value in found.values()} == {int}
+
+
+class Leaving(RawRequest):
+    """A request whose web server has left."""
+
+    def write(self, data):
+        raise Disconnected("left")
+
+    def finish(self, data=b""):
+        raise AssertionError("it has left")
+
+    def abort(self):
+        raise AssertionError("it has left")
 
 
 def test_writes_are_dropped_once_the_web_server_is_gone_and_the_server_is_told():
-    from penstock.gateways.request import Disconnected
-    from penstock.testing import MemoryRequest
-
-    class Leaving(MemoryRequest):
-        def write(self, data):
-            raise Disconnected("left")
-
     seen = []
 
     def process(req):
@@ -165,9 +174,8 @@ def test_writes_are_dropped_once_the_web_server_is_gone_and_the_server_is_told()
         seen.append(req.aborted)
         req.write("two")
 
-    request = Leaving(params())
     with pytest.raises(Disconnected, match="left"):
-        server(process)._answer(request)
+        server(process)._answer(Leaving(Role.RESPONDER, params()))
     assert seen == [0, 2]
 
 
@@ -258,7 +266,7 @@ def test_what_jonpy_never_had_is_an_attribute_error():
 
 
 def test_the_encoders_do_what_jonpys_did():
-    assert cgi.html_encode("<a href=\"x\">'&+é") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#43;é"
+    assert cgi.html_encode('<a href="x">\'&+é') == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#43;é"
     assert cgi.html_encode(5) == "5"
     assert cgi.url_encode("a b/~!*()'é-_.+%") == "a%20b%2F~!*()%27%C3%A9-_.%2B%25"
     assert cgi.url_encode("\udce9") == "%E9"

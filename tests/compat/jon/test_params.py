@@ -58,6 +58,15 @@ def test_set_form_encoding_reads_the_form_of_a_page_in_another_charset():
     assert fields("/", b"a=caf%E9&%E9=1", encoding="iso-8859-1") == {"a": "café", "é": "1"}
 
 
+def test_a_form_that_is_not_in_its_encoding_at_all_is_a_400(caplog):
+    def process(req):
+        req.set_form_encoding("utf-16")
+        assert req.params
+
+    assert ask(process, url="/?a=1").status == 400
+    assert "text that is no utf-16" in caplog.text
+
+
 def test_set_form_encoding_can_be_asked_for():
     seen = []
 

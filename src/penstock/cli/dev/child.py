@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from penstock.cli.dev.pages import Debugged, unloadable
 from penstock.server.importer import AppError, Application, load
@@ -50,7 +50,7 @@ def _debugged(application: Application) -> Application:
     if is_asynchronous(application):
         from penstock.cli.dev.asgi import DebuggedASGI
 
-        return DebuggedASGI(application)
+        return DebuggedASGI(cast(Any, application))
     return Debugged(application) if is_wsgi(application) else application
 
 

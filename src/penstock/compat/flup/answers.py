@@ -1,4 +1,4 @@
-"""This file lets an application answer as flup allows it, in bytes or text, and turns that into what PEP 3333 allows."""
+"""This file lets an application answer as flup allows it, in bytes or text, and makes of it what PEP 3333 allows."""
 
 from __future__ import annotations
 
@@ -105,4 +105,4 @@ def _native(text: str | bytes) -> str:
 
 
 def _as_bytes(piece: Any) -> bytes:
-    return piece.encode("latin-1") if isinstance(piece, str) else piece  # type: ignore[no-any-return] # likewise
+    return piece.encode("latin-1") if isinstance(piece, str) else piece  # likewise

@@ -1,6 +1,6 @@
-"""This file leads one request through flup's hooks, handler() and error(), and leaves the rest to penstock's gateway."""
+"""This file leads a request through flup's hooks, handler() and error(), and leaves the rest to penstock's gateway."""
 
-# ruff: noqa: N802, N815 - protocolStatus and its kin are flup's names
+# ruff: noqa: N802 - protocolStatus and its kin are flup's names
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ def _add(environ: dict[str, Any], given: dict[str, Any]) -> None:
     """Put the server's `environ=` over what the web server has sent."""
     if not given:
         return
-    for name, value in given.items():
-        if name not in _SET_LAST:
-            environ[name] = value
+    environ.update({name: value for name, value in given.items() if name not in _SET_LAST})
     if "SCRIPT_NAME" in given and not environ.get("PATH_INFO"):
         # The path was split for another SCRIPT_NAME; with this one it has to be found again.
         environ.pop("PATH_INFO", None)

@@ -20,12 +20,12 @@ class Loop:
     """Runs until a signal or _exit() ends it.
 
     SIGINT and SIGTERM end it; SIGHUP too, and then run() returns True. SIGUSR1, with which FastCGI's managers end an
-    application, counts as SIGTERM. Requests that were accepted are finished first, for up to 30 seconds; a second signal
-    cuts that short. In another thread than the main one no signal is obeyed, and _exit() is the way out.
+    application, counts as SIGTERM. Requests that were accepted are finished first, for up to 30 seconds; a second
+    signal cuts that short. In another thread than the main one no signal is obeyed, and _exit() is the way out.
     """
 
-    _reload_signals: ClassVar = (signal.SIGHUP,)
-    _stop_signals: ClassVar = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    _reload_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGHUP,)
+    _stop_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self._mailbox: Mailbox = Mailbox()

@@ -1,4 +1,4 @@
-"""This file makes the page that flup shows for a failed request with debug=True: the traceback, and no more than that."""
+"""This file makes the pages that flup shows for a failed request: with debug=True the traceback, no more than that."""
 
 from __future__ import annotations
 

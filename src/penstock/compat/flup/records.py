@@ -3,7 +3,7 @@
 penstock's own server uses none of this; scripts that talk to php-fpm do.
 """
 
-# ruff: noqa: N803, N815 - requestId, contentData and their kin are flup's names
+# ruff: noqa: N803 - requestId, contentData and their kin are flup's names
 
 from __future__ import annotations
 
@@ -21,18 +21,13 @@ __all__ = [
     "FCGI_ABORT_REQUEST",
     "FCGI_AUTHORIZER",
     "FCGI_BEGIN_REQUEST",
-    "FCGI_BeginRequestBody",
-    "FCGI_BeginRequestBody_LEN",
     "FCGI_CANT_MPX_CONN",
     "FCGI_DATA",
     "FCGI_END_REQUEST",
-    "FCGI_EndRequestBody",
-    "FCGI_EndRequestBody_LEN",
     "FCGI_FILTER",
     "FCGI_GET_VALUES",
     "FCGI_GET_VALUES_RESULT",
     "FCGI_HEADER_LEN",
-    "FCGI_Header",
     "FCGI_KEEP_CONN",
     "FCGI_LISTENSOCK_FILENO",
     "FCGI_MAXTYPE",
@@ -49,9 +44,14 @@ __all__ = [
     "FCGI_STDOUT",
     "FCGI_UNKNOWN_ROLE",
     "FCGI_UNKNOWN_TYPE",
+    "FCGI_VERSION_1",
+    "FCGI_BeginRequestBody",
+    "FCGI_BeginRequestBody_LEN",
+    "FCGI_EndRequestBody",
+    "FCGI_EndRequestBody_LEN",
+    "FCGI_Header",
     "FCGI_UnknownTypeBody",
     "FCGI_UnknownTypeBody_LEN",
-    "FCGI_VERSION_1",
     "Record",
     "_debug",
     "decode_pair",

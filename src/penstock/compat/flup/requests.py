@@ -1,6 +1,6 @@
 """This file is a request as programs see it that override handler() or error() of flup's FastCGI servers."""
 
-# ruff: noqa: N803, N815 - requestId, inputStreamClass and their kin are flup's names
+# ruff: noqa: N803 - requestId, inputStreamClass and their kin are flup's names
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """This file holds the files that flup hands to programs: one that takes a CGI response, one that writes to the log."""
 
-# ruff: noqa: N815 - dataWritten is flup's name
-
 from __future__ import annotations
 
 import sys

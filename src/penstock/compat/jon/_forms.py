@@ -7,7 +7,6 @@ from typing import Any, BinaryIO, Final, TypeAlias, final
 from urllib.parse import unquote_to_bytes
 
 from penstock.gateways.forms import MIB, BadForm, FormLimits, FormTooLarge
-from penstock.gateways.uploads import NEEDS_LIBRARY, LibraryMissing
 
 Params: TypeAlias = dict[str, Any]
 """None or str, with `*` a list of them, with `!` an Entity, with `!*` a list of these; the name keeps its suffix."""
@@ -94,29 +93,28 @@ def merge_multipart(
         FormTooLarge: it passes a limit.
         LibraryMissing: the `multipart` library is not installed.
     """
-    for part, content in _parts(content_type, body, limits):
+    for part, kind, content in _parts(content_type, body, limits):
         if part.disposition == "form-data" and part.name is not None:
             name = _text(part.name, encoding)
             if name.endswith(("!", "!*")):
-                _put(params, name, _entity(part, content, encoding))
+                _put(params, name, _entity(part, kind, content, encoding))
             else:
                 _put(params, name, _decode(content, encoding))
 
 
-def _entity(part: Any, content: bytes, encoding: str | None) -> Entity:
-    from multipart import parse_options_header
-
+def _entity(part: Any, kind: Options | None, content: bytes, encoding: str | None) -> Entity:
     headers = [(_text(name, encoding), _text(value, encoding)) for name, value in part.headerlist]
-    kind = part.header("Content-Type")
     disposition = {"name": _text(part.name, encoding)}
     if part.filename is not None:
         disposition["filename"] = _text(part.filename, encoding)
-    options = parse_options_header(kind) if kind else None
-    return Entity(headers, content, options, (part.disposition, disposition))
+    return Entity(headers, content, kind, (part.disposition, disposition))
 
 
 def _decode(block: bytes, encoding: str | None) -> str:
-    return block.decode(encoding or "utf-8", "surrogateescape")
+    try:
+        return block.decode(encoding or "utf-8", "surrogateescape")
+    except UnicodeDecodeError as error:  # of an encoding that has no room for foreign bytes, such as UTF-16
+        raise BadForm(f"text that is no {encoding}: {error.reason}") from error
 
 
 def _text(native: str, encoding: str | None) -> str:
@@ -130,27 +128,32 @@ def _put(params: Params, name: str, value: str | Entity | None) -> None:
         params[name] = value
 
 
-def _parts(content_type: str, body: BinaryIO, limits: FormLimits) -> Iterator[tuple[Any, bytes]]:
-    """Each part of a form: its head as the library has it, latin-1 for bytes, and its content."""
+def _parts(content_type: str, body: BinaryIO, limits: FormLimits) -> Iterator[tuple[Any, Options | None, bytes]]:
+    """Each part of a form: its head as the library has it, latin-1 for bytes; its Content-Type; its content."""
+    # Late: few requests are multipart, and plain CGI pays for every import.
+    from penstock.gateways.uploads import NEEDS_LIBRARY, LibraryMissing
+
     try:
         # Another project's package of the same name, python-multipart, has no such class.
         from multipart import MultipartError, ParserLimitReached, PushMultipartParser, parse_options_header
     except ImportError:
         raise LibraryMissing(NEEDS_LIBRARY) from None
     boundary = parse_options_header(content_type)[1].get("boundary", "")
+    most = min(limits.max_size, limits.max_memory)
     size = 0
     part: Any = None
     content: list[bytes] = []
     try:
-        most = limits.max_fields + limits.max_files
-        parser = PushMultipartParser(boundary, max_segment_count=most, header_charset="latin-1")
+        count = limits.max_fields + limits.max_files
+        parser = PushMultipartParser(boundary, max_segment_count=count, header_charset="latin-1")
         while chunk := body.read(_CHUNK):
             size += len(chunk)
-            if size > min(limits.max_size, limits.max_memory):
-                raise FormTooLarge(f"a form of more than the {limits.max_memory} bytes that are allowed")
+            if size > most:
+                raise FormTooLarge(f"a form of more than the {most} bytes that are allowed")
             for event in () if parser.closed else parser.parse(chunk):
                 if event is None:
-                    yield part, b"".join(content)
+                    kind = part.header("Content-Type")
+                    yield part, parse_options_header(kind) if kind else None, b"".join(content)
                     part = None
                     content.clear()
                 elif part is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
 from typing import Protocol
 
 from penstock.protocol import params, records
@@ -57,7 +56,7 @@ class NameValueData:
         data: the content of one record, or of several joined; a pair may be cut anywhere between two.
 
     Attributes:
-        values: the pairs, bytes as in jonpy.
+        values: the pairs, bytes where they were decoded; put in, text will do.
 
     Raises:
         ValueError: the pairs do not end with the data.
@@ -68,7 +67,9 @@ class NameValueData:
             pairs = params.decode(data)
         except RemoteProtocolError as error:
             raise ValueError(str(error)) from None
-        self.values = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+        self.values: list[tuple[str | bytes, str | bytes]] = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs
+        ]
 
     def encode_one(self, name: str | bytes, value: str | bytes) -> bytes:
         """One pair as it travels; text becomes UTF-8."""
@@ -76,8 +77,7 @@ class NameValueData:
 
     def encode(self) -> bytes:
         """All pairs as they travel."""
-        pairs: Iterable[tuple[str | bytes, str | bytes]] = self.values
-        return b"".join(self.encode_one(name, value) for name, value in pairs)
+        return b"".join(self.encode_one(name, value) for name, value in self.values)
 
 
 def _as_bytes(text: str | bytes) -> bytes:

@@ -216,15 +216,19 @@ class Server:
             AddressError, BindError: what was passed is no listening socket, or FCGI_WEB_SERVER_ADDRS is written wrong.
         """
         home = find_home(os.environ)
+        # Late, for plain CGI needs no server, and a process pays for every import.
+        if log_level or not home.once:
+            from penstock.compat.jon._serving import open_log
+
+            open_log(log_level >= 3, log_name)
         if home.once:
+            self.log(1, "no listening socket: plain CGI")
             handler = self.handler_types.get(FCGI_RESPONDER, _NoResponder)
             self.request_type._fcgi_fallback_type(handler).process()
             return
-        # Late, for plain CGI needs no server, and a process pays for every import.
-        from penstock.compat.jon._serving import open_log, serve_inherited
+        from penstock.compat.jon._serving import serve_inherited
         from penstock.server.options import ServerOptions
 
-        open_log(log_level >= 3, log_name)
         level = min(max(self.threading_level, 0), 2)
         values = dict(zip((MAX_CONNS, MAX_REQS, MPXS_CONNS), _VALUES[level], strict=True))
         values.update((name, str(value)) for name, value in (self.params or {}).items())

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from penstock.compat.flup.server.fcgi_base import BaseFCGIServer
 from penstock.gateways.wsgi import WSGIApplication
-from penstock.server.homes import Home, at_home, find_home, settle_descriptors
+from penstock.server.homes import find_home, settle_descriptors
 
 __all__ = ["WSGIServer"]
 
@@ -32,7 +31,7 @@ class WSGIServer(BaseFCGIServer):
             RuntimeError: the web server expects FastCGI.
         """
         settle_descriptors()
-        if find_home(os.environ) in (Home.FASTCGI, Home.SYSTEMD):
+        home = find_home(os.environ)
+        if not home.once:
             raise RuntimeError("a listening socket was handed over, not a CGI request; use flup.server.fcgi")
-        at_home(self.application, self._once, os.environ)
-        sys.stdout.flush()
+        self._answer_once(home)

@@ -24,8 +24,8 @@ class WSGIServer(BaseFCGIServer, ThreadedServer):
 
     Args:
         application to forceCGI: as for `BaseFCGIServer`.
-        kw: minSpare=1, maxSpare=5 and maxThreads. As many threads as maxThreads says are there from the start, 32 if it is
-            not given; further requests wait, where flup resets their connections.
+        kw: minSpare=1, maxSpare=5 and maxThreads. As many threads as maxThreads says are there from the start, 32 if it
+            is not given; further requests wait, where flup resets their connections.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """This file is the base of flup's FastCGI servers, and holds every name that programs import from beside it."""
 
-# ruff: noqa: N802, N803 - flup's names
+# ruff: noqa: N803, N815 - flup's names
 
 from __future__ import annotations
 
@@ -19,25 +19,10 @@ from penstock.compat.flup.records import *  # noqa: F403 - the protocol's names,
 from penstock.gateways.wsgi import WSGIApplication
 from penstock.protocol.spec import Role
 from penstock.server.address import BindError
-from penstock.server.homes import Home, at_home, find_home
+from penstock.server.homes import Home, answer_once, find_home, inherited_listeners
 from penstock.server.listen import Listener
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
-
-__all__ = [
-    *records.__all__,
-    "BaseFCGIServer",
-    "CGIRequest",
-    "Connection",
-    "InputStream",
-    "MultiplexedConnection",
-    "MultiplexedInputStream",
-    "OutputStream",
-    "Request",
-    "StdoutWrapper",
-    "TeeOutputStream",
-    "TimeoutException",
-]
 
 Request = requests.Request
 CGIRequest = requests.CGIRequest
@@ -60,8 +45,8 @@ class BaseFCGIServer(Facade):
         multithreaded: whether requests may run at the same time.
         multiprocess: what the application is told; changes nothing else.
         bindAddress: a path for a unix socket, (host, port), or None for what the process was started with: a listening
-            socket on standard input (a web server, spawn-fcgi), sockets of systemd, one CGI request, or a terminal, where
-            a GET / is answered.
+            socket on standard input (a web server, spawn-fcgi), sockets of systemd, one CGI request, or a terminal,
+            where a GET / is answered.
         umask: for the unix socket's mode. Without one it is 0660, or 0666 where the process's own umask allows that.
         multiplexed: not used: requests of one connection always run side by side.
         debug: show a failure's traceback on the page. False unless it is asked for, as in flup from 1.0.3 on.
@@ -129,15 +114,16 @@ class BaseFCGIServer(Facade):
         if self._bindAddress is not None:
             return super()._listen()
         forced = self.forceCGI or os.environ.get("FCGI_FORCE_CGI", "N")[:1] in ("Y", "y")
-        if forced and find_home(os.environ) is Home.FASTCGI:
+        home = find_home(os.environ)
+        if forced and home is Home.FASTCGI:
             log.warning("CGI is asked for, but standard input is a listening socket: serving FastCGI on it")
+        if home.once:
+            sys.exit(self._answer_once(home))
         try:
-            found = at_home(self.application, self._once, os.environ)
+            return inherited_listeners(home, os.environ)
         except BindError as error:
             raise CannotListen(str(error)) from None
-        if isinstance(found, int):
-            sys.exit(found)
-        return found
 
-    def _once(self, home: Home) -> HookedGateway:  # noqa: ARG002 - CGI and a terminal are the same to an application
-        return HookedGateway(self, multithread=False, multiprocess=True, run_once=True)
+    def _answer_once(self, home: Home) -> int:
+        gateway = HookedGateway(self, multithread=False, multiprocess=True, run_once=True)
+        return answer_once(home, self.application, gateway, os.environ)

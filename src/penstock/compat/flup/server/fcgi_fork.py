@@ -1,6 +1,6 @@
 """This file is flup.server.fcgi_fork: a FastCGI server whose processes run one request at a time.
 
-There is one such process so far, see `PreforkServer`; an application that relies on having a process for itself gets it.
+There is one such process so far, see `PreforkServer`; an application that has to have a process for itself gets it.
 """
 
 # ruff: noqa: N803 - flup's names

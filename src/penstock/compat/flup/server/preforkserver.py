@@ -25,7 +25,7 @@ class PreforkServer(Loop):
         ValueError: minSpare is below 1, or maxSpare below minSpare.
     """
 
-    _stop_signals: ClassVar = (signal.SIGINT, signal.SIGTERM)
+    _stop_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """This file holds the numbers of flup's thread pool; penstock's server has threads of its own."""
 
-# ruff: noqa: N802, N803, N815 - flup's names
+# ruff: noqa: N802, N803 - flup's names
 
 from __future__ import annotations
 

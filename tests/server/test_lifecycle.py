@@ -1,0 +1,131 @@
+"""Tests of the way from start to end: states, signals, and what is put back afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import sys
+import threading
+
+import pytest
+
+from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle, State
+
+
+class Ended(BaseException):
+    """The process would be gone here."""
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What happened, in order; the process does not really end, and no alarm is really set."""
+    made: list[object] = []
+
+    def leave(code):
+        made.append(f"exit {code}")
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(signal, "setitimer", lambda which, seconds: made.append(f"alarm {seconds}"))
+    return made
+
+
+@pytest.fixture
+def lifecycle(steps):
+    return Lifecycle(7.0, lambda: steps.append("wake"), lambda: steps.append("cleanup"))
+
+
+@pytest.fixture
+def wakeup():
+    reading, writing = socket.socketpair()
+    reading.setblocking(False)
+    writing.setblocking(False)
+    with reading, writing:
+        yield reading, writing
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGALRM)]
+
+
+def test_stopping_is_asked_for_once(lifecycle, steps):
+    assert lifecycle.state is State.RUNNING
+    lifecycle.stop()
+    lifecycle.stop()
+    assert lifecycle.state is State.DRAINING
+    assert steps == ["wake"]
+    lifecycle.state = State.STOPPED
+    lifecycle.stop()
+    assert lifecycle.state is State.STOPPED
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_stops_and_sets_the_alarm_for_the_hard_end(lifecycle, steps, wakeup, number):
+    before = handlers()
+    with lifecycle.signals(wakeup[1].fileno()):
+        signal.raise_signal(number)
+        assert lifecycle.state is State.DRAINING
+        assert steps == ["wake", "alarm 7.0"]
+        assert wakeup[0].recv(10) == bytes([number])  # so a thread that waits elsewhere looks up
+    assert steps[2:] == ["alarm 0"]
+    assert handlers() == before
+
+
+def test_a_second_signal_ends_the_process_after_cleaning_up(lifecycle, steps, wakeup):
+    with lifecycle.signals(wakeup[1].fileno()):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Ended):
+            signal.raise_signal(signal.SIGINT)
+    assert steps[2:4] == ["cleanup", "exit 0"]
+
+
+def test_the_alarm_does_the_same(lifecycle, steps, wakeup):
+    with lifecycle.signals(wakeup[1].fileno()):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Ended):
+            signal.raise_signal(signal.SIGALRM)
+    assert steps[2:4] == ["cleanup", "exit 0"]
+
+
+def test_without_a_stop_the_alarm_of_the_program_is_left_alone(lifecycle, steps, wakeup):
+    before = handlers()
+    with lifecycle.signals(wakeup[1].fileno()):
+        assert signal.getsignal(signal.SIGALRM) == before[-1]
+    assert steps == []
+    assert handlers() == before
+
+
+def test_outside_of_the_main_thread_signals_are_left_alone(lifecycle, wakeup):
+    before = handlers()
+    seen: list[object] = []
+
+    def run() -> None:
+        with lifecycle.signals(wakeup[1].fileno()):
+            seen.extend(handlers())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == before
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, RuntimeError])
+def test_the_hard_end_flushes_what_it_can_and_ends_all_the_same(lifecycle, steps, monkeypatch, error):
+    class Broken(io.StringIO):
+        def flush(self):
+            raise error("no")
+
+    class Sound(io.StringIO):
+        def flush(self):
+            steps.append("flush")
+
+    monkeypatch.setattr(sys, "stdout", Broken())
+    monkeypatch.setattr(sys, "stderr", Sound())
+    with pytest.raises(Ended):
+        lifecycle.exit_now()
+    assert steps == ["cleanup", "flush", "exit 0"]
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(Ended):
+        lifecycle.exit_now()
