@@ -181,7 +181,7 @@ def test_only_the_roles_that_are_served_are_handed_on():
     events = connection.receive_data(build.request() + build.request(role=Role.AUTHORIZER, request_id=2))
     assert events == [
         RequestRefused(1, Refusal.ROLE, "role 1 is not served here"),
-        RequestBegan(2, Role.AUTHORIZER, True, []),
+        RequestBegan.of(2, Role.AUTHORIZER, True, []),
     ]
 
 
@@ -210,9 +210,9 @@ def test_parameters_of_all_requests_count_together_and_stop_counting_when_they_a
     (refused,) = connection.receive_data(build.record(RecordType.PARAMS, 2, b"\1\3Aabc"))
     assert refused == RequestRefused(2, Refusal.PARAMS, "more than 10 bytes of PARAMS")
     (began,) = connection.receive_data(build.record(RecordType.PARAMS, 1))
-    assert began == RequestBegan(1, Role.RESPONDER, True, [("A", "abc")])
+    assert began == RequestBegan.of(1, Role.RESPONDER, True, [("A", "abc")])
     again = connection.receive_data(build.begin(request_id=3) + build.params({"A": "abcdefg"}, 3))
-    assert again == [RequestBegan(3, Role.RESPONDER, True, [("A", "abcdefg")])]
+    assert again == [RequestBegan.of(3, Role.RESPONDER, True, [("A", "abcdefg")])]
 
 
 @pytest.mark.parametrize("how", ["abort", "drop", "refuse"])

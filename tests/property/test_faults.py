@@ -140,7 +140,7 @@ def check_cell(cell, content):
     elif move is Move.ABORT:
         assert events == [RequestAborted(1)]
     elif kind == RecordType.PARAMS:
-        assert events == ([] if content else [RequestBegan(1, role, True, [])])
+        assert events == ([] if content else [RequestBegan.of(1, role, True, [])])
     else:
         stream = RecordType(kind)
         last = NEXT_PHASE[role][phase] is Phase.COMPLETE

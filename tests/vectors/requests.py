@@ -30,7 +30,7 @@ RESPONDER, AUTHORIZER, FILTER = Role.RESPONDER, Role.AUTHORIZER, Role.FILTER
 
 HEAD = begin() + rec(PARAMS, 1, pair(b"A", b"1")) + rec(PARAMS, 1)
 BODY = rec(STDIN, 1, b"hello") + rec(STDIN, 1)
-BEGAN = RequestBegan(1, RESPONDER, True, [("A", "1")])
+BEGAN = RequestBegan.of(1, RESPONDER, True, [("A", "1")])
 HELLO = InputReceived(1, IN, b"hello")
 ENDED = InputEnded(1, IN, True)
 WHOLE = (BEGAN, HELLO, ENDED)
@@ -41,19 +41,19 @@ def simple(request_id: int) -> bytes:
 
 
 def simple_events(request_id: int) -> tuple[RequestBegan, InputEnded]:
-    return RequestBegan(request_id, RESPONDER, True, []), InputEnded(request_id, IN, True)
+    return RequestBegan.of(request_id, RESPONDER, True, []), InputEnded(request_id, IN, True)
 
 
 def with_pairs(name, block, *pairs):
     """A request whose PARAMS hold this block in one record."""
     wire = begin() + rec(PARAMS, 1, block) + rec(PARAMS, 1) + rec(STDIN, 1)
-    return vector(name, wire, events=(RequestBegan(1, RESPONDER, True, list(pairs)), ENDED))
+    return vector(name, wire, events=(RequestBegan.of(1, RESPONDER, True, list(pairs)), ENDED))
 
 
 def cut_params(name, *contents, pairs):
     """A request whose PARAMS come in these records."""
     wire = begin() + b"".join(rec(PARAMS, 1, content) for content in contents) + rec(PARAMS, 1)
-    return vector(name, wire, events=(RequestBegan(1, RESPONDER, True, pairs),))
+    return vector(name, wire, events=(RequestBegan.of(1, RESPONDER, True, pairs),))
 
 
 def padded(pad):
@@ -84,7 +84,7 @@ ALL_VALUES = bytes.fromhex(
 )
 NO_VALUES = bytes.fromhex("010a000000000000")
 FULL = "the limit of {} open requests on this connection is reached"
-CLOSED = (RequestBegan(1, RESPONDER, False, []), ENDED)
+CLOSED = (RequestBegan.of(1, RESPONDER, False, []), ENDED)
 
 PARAMETERS = [
     vector("1 a whole request in one segment", HEAD + BODY, events=WHOLE),
@@ -143,10 +143,10 @@ CONNECTION = [
            begin(1) + begin(3) + rec(PARAMS, 3) + rec(STDIN, 3, b"th") + rec(PARAMS, 1) + begin(5) + rec(STDIN, 1, b"o")
            + rec(STDIN, 3, b"ree") + rec(PARAMS, 5) + rec(STDIN, 5) + rec(STDIN, 3), Finish(5), Finish(3),
            begin(3) + rec(STDIN, 1) + rec(PARAMS, 3), Finish(1), Finish(3),
-           events=(RequestBegan(3, RESPONDER, True, []), InputReceived(3, IN, b"th"),
-                   RequestBegan(1, RESPONDER, True, []), InputReceived(1, IN, b"o"), InputReceived(3, IN, b"ree"),
-                   RequestBegan(5, RESPONDER, True, []), InputEnded(5, IN, True), InputEnded(3, IN, True),
-                   InputEnded(1, IN, True), RequestBegan(3, RESPONDER, True, []))),
+           events=(RequestBegan.of(3, RESPONDER, True, []), InputReceived(3, IN, b"th"),
+                   RequestBegan.of(1, RESPONDER, True, []), InputReceived(1, IN, b"o"), InputReceived(3, IN, b"ree"),
+                   RequestBegan.of(5, RESPONDER, True, []), InputEnded(5, IN, True), InputEnded(3, IN, True),
+                   InputEnded(1, IN, True), RequestBegan.of(3, RESPONDER, True, []))),
     vector("18 ids 255, 256 and 65,535", *(simple(number) for number in (65535, 255, 256)),
            events=tuple(event for number in (65535, 255, 256) for event in simple_events(number))),
     vector("19 an id again once its request has ended", HEAD + BODY, Finish(1), HEAD + BODY, events=WHOLE * 2),
@@ -169,16 +169,16 @@ LIFE = [
     vector("21 the id of an aborted request again once it has ended", begin() + rec(ABORT, 1), Finish(1), HEAD + BODY,
            events=(RequestAborted(1), *WHOLE)),
     vector("22 an Authorizer without STDIN", begin(role=2) + rec(PARAMS, 1),
-           events=(RequestBegan(1, AUTHORIZER, True, []),)),
+           events=(RequestBegan.of(1, AUTHORIZER, True, []),)),
     vector("22 an Authorizer with an empty STDIN, early and late", begin(role=2) + rec(STDIN, 1) + rec(PARAMS, 1)
-           + rec(STDIN, 1), events=(RequestBegan(1, AUTHORIZER, True, []),)),
+           + rec(STDIN, 1), events=(RequestBegan.of(1, AUTHORIZER, True, []),)),
     vector("22 an Authorizer with a body, which is not for it", begin(role=2) + rec(PARAMS, 1) + BODY,
-           events=(RequestBegan(1, AUTHORIZER, True, []),)),
+           events=(RequestBegan.of(1, AUTHORIZER, True, []),)),
     vector("23 a Filter", begin(role=3) + rec(PARAMS, 1) + BODY + rec(DATA, 1, b"file") + rec(DATA, 1),
-           events=(RequestBegan(1, FILTER, True, []), HELLO, InputEnded(1, IN, False),
+           events=(RequestBegan.of(1, FILTER, True, []), HELLO, InputEnded(1, IN, False),
                    InputReceived(1, DAT, b"file"), InputEnded(1, DAT, True))),
     vector("23 a Filter with two empty streams", begin(role=3) + rec(PARAMS, 1) + rec(STDIN, 1) + rec(DATA, 1),
-           events=(RequestBegan(1, FILTER, True, []), InputEnded(1, IN, False), InputEnded(1, DAT, True))),
+           events=(RequestBegan.of(1, FILTER, True, []), InputEnded(1, IN, False), InputEnded(1, DAT, True))),
     vector("23 DATA for a Responder is ignored", HEAD + rec(DATA, 1, b"x") + BODY + rec(DATA, 1), events=WHOLE),
     vector("24 role 9 is refused, the rest of it ignored, and the connection goes on",
            begin(role=9) + rec(PARAMS, 1, pair(b"A", b"1")) + rec(PARAMS, 1) + BODY, Finish(1), HEAD + BODY,

@@ -17,7 +17,7 @@ from penstock.connection.limits import DEFAULT_LIMITS, Limits
 from penstock.connection.state import MOVES, NEXT_PHASE, Move, Phase, Refusal
 from penstock.protocol import records
 from penstock.protocol.errors import LocalProtocolError, RemoteProtocolError
-from penstock.protocol.params import TooManyPairs, decode, encode
+from penstock.protocol.params import TooManyPairs, columns, decode, encode
 from penstock.protocol.spec import KEEP_CONN, MANAGEMENT_TYPES, RecordType, Role
 
 _BEGIN_REQUEST: Final = int(RecordType.BEGIN_REQUEST)
@@ -173,13 +173,13 @@ class ApplicationConnection:
             self._held -= len(block)
             request.params = b""
             try:
-                pairs = decode(block, self._limits.pairs)
+                names, values = columns(block, self._limits.pairs)
             except TooManyPairs as error:
                 self._refuse(request_id, Refusal.PARAMS, str(error), events)
                 return
             if phase is Phase.COMPLETE:
                 self._incomplete.discard(request_id)
-            events.append(RequestBegan(request_id, request.role, request.keep_conn, pairs))
+            events.append(RequestBegan(request_id, request.role, request.keep_conn, names, values))
         elif content:
             events.append(InputReceived(request_id, _INPUT[kind], content))
         else:

@@ -8,6 +8,7 @@ All are immutable; `request_id` is the number the web server chose (section 3.3)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from penstock.connection.state import Refusal
@@ -16,12 +17,27 @@ from penstock.protocol.spec import ProtocolStatus, RecordType, Role
 
 
 class RequestBegan(NamedTuple):
-    """BEGIN_REQUEST and the whole of PARAMS have arrived: the request may be answered from now on (section 6.2)."""
+    """BEGIN_REQUEST and the whole of PARAMS have arrived: the request may be answered from now on (section 6.2).
+
+    The parameters stand in two lists of one length, in the order of the wire and with repeats; `pairs` joins them.
+    """
 
     request_id: int
     role: Role
     keep_conn: bool
-    pairs: list[Pair]
+    names: list[str]
+    values: list[str]
+
+    @classmethod
+    def of(cls, request_id: int, role: Role, keep_conn: bool, pairs: Iterable[Pair]) -> RequestBegan:
+        """The event with its parameters given as pairs."""
+        listed = list(pairs)
+        return cls(request_id, role, keep_conn, [name for name, _ in listed], [value for _, value in listed])
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The parameters as pairs of name and value."""
+        return list(zip(self.names, self.values, strict=True))
 
 
 class InputReceived(NamedTuple):

@@ -113,7 +113,7 @@ class ScgiConnection(ApplicationConnection):
         # What is no number is judged above, with all else that can be wrong with a request, and gets an answer there.
         if len(length) <= 19 and length.isascii() and length.isdigit():
             self._left = int(length)
-        events.append(RequestBegan(REQUEST_ID, Role.RESPONDER, False, pairs))
+        events.append(RequestBegan.of(REQUEST_ID, Role.RESPONDER, False, pairs))
 
     def _refuse_request(self, reason: Refusal, detail: str, events: list[ApplicationEvent]) -> None:
         self._header = HeaderReader(0)

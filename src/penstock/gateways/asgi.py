@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, final
 
 from penstock.gateways.environ import scheme
 from penstock.gateways.request import AsyncRequest, Disconnected
 from penstock.gateways.response import ResponseHead, encode_head, error_page
-from penstock.protocol.params import Pair
 
 _log: Final = logging.getLogger("penstock")
 
@@ -54,14 +53,14 @@ def _header_name(parameter: str) -> bytes:
     return name
 
 
-def header_list(pairs: Iterable[Pair], params: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def header_list(names: list[str], values: list[str], params: dict[str, str]) -> list[tuple[bytes, bytes]]:
     """The request's headers as ASGI has them: lower-case bytes, in the order of the wire, repeats kept."""
     headers: list[tuple[bytes, bytes]] = []
     host = params.get("HTTP_HOST")
     if host:
         headers.append((b"host", host.encode("latin-1")))
     known = _header_names.get
-    for parameter, value in pairs:
+    for parameter, value in zip(names, values, strict=True):
         name = known(parameter)
         if name is None:
             name = _header_name(parameter)
@@ -100,7 +99,7 @@ def build_scope(request: AsyncRequest, state: dict[str, Any]) -> dict[str, Any]:
         "raw_path": uri.partition("?")[0].encode("latin-1") if uri else None,
         "query_string": params["QUERY_STRING"].encode("latin-1"),
         "root_path": root_path,
-        "headers": header_list(request.pairs, params),
+        "headers": header_list(request.names, request.values, params),
         "client": (client, _port(params.get("REMOTE_PORT"))) if client else None,
         "server": (params["SERVER_NAME"], _port(params.get("SERVER_PORT"))),
         "extensions": {},

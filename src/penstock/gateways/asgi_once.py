@@ -57,7 +57,7 @@ class _Bridge(AsyncRequest):
     __slots__ = ("_over", "_read_some", "_request")
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request.role, request.params, list(request.params.items()))
+        super().__init__(request.role, request.params, list(request.params), list(request.params.values()))
         self._request = request
         self._read_some = getattr(request.stdin, "read1", request.stdin.read)
         self._over = asyncio.Event()

@@ -161,41 +161,43 @@ _REPAIRS: Final = tuple(quirk.repair for quirk in QUIRKS if quirk.repair is not 
 # server's configuration overrides another, such as `fastcgi_param HTTP_HOST $http_host;` after Debian's include.
 _OVERRIDDEN: Final = frozenset({"HTTP_HOST"})
 
-_NUL: Final = "a parameter's name or value holds a NUL"
-
-
 def merge(pairs: Sequence[tuple[str, str]]) -> Params:
-    """Make one dictionary of the pairs of a request, in the order of their first appearance.
+    """Make one dictionary of the pairs of a request; else as `merge_columns`."""
+    return merge_columns([name for name, _ in pairs], [value for _, value in pairs])
+
+
+def merge_columns(names: list[str], values: list[str]) -> Params:
+    """Make one dictionary of the parameters of a request, in the order of their first appearance.
 
     Of repeated names the last one wins, for nginx's recipes override a parameter by sending it again. A repeated HTTP_*
     is a header that the client sent in several lines; they are joined with ", " (RFC 9110 5.3), HTTP_COOKIE with "; ".
-    Pairs without a name are dropped.
+    Values without a name are dropped.
+
+    Args:
+        names, values: two lists of one length, as they were sent.
 
     Raises:
         BadRequest: a name or value holds a NUL.
     """
-    params = dict(pairs)
-    if "\0" in "".join(params) or "\0" in "".join(params.values()):
-        raise BadRequest(_NUL)
-    if len(params) != len(pairs):
-        _join_repeated_headers(pairs, params)
+    if "\0" in "".join(names + values):
+        raise BadRequest("a parameter's name or value holds a NUL")
+    params = dict(zip(names, values, strict=True))
+    repeats = len(names) - len(params)
+    # nginx's recipe for the root repeats SCRIPT_NAME in every request: to count is cheaper than to look closely.
+    if repeats and repeats != names.count("SCRIPT_NAME") - 1:
+        _join_repeated_headers(names, values, params)
     params.pop("", None)
     return params
 
 
-def _join_repeated_headers(pairs: Sequence[tuple[str, str]], params: Params) -> None:
-    # nginx's recipe for the root repeats SCRIPT_NAME in every request, so this looks closely at the repeats alone.
-    first: Params = {}
+def _join_repeated_headers(names: list[str], values: list[str], params: Params) -> None:
     lines: dict[str, list[str]] = {}
-    for name, value in pairs:
-        if name not in first:
-            first[name] = value
-        elif "\0" in value or "\0" in first[name]:
-            raise BadRequest(_NUL)
-        elif name.startswith("HTTP_") and name not in _OVERRIDDEN:
-            lines.setdefault(name, [first[name]]).append(value)
-    for name, values in lines.items():
-        params[name] = ("; " if name == "HTTP_COOKIE" else ", ").join([value for value in values if value])
+    for name, value in zip(names, values, strict=True):
+        if name.startswith("HTTP_") and name not in _OVERRIDDEN:
+            lines.setdefault(name, []).append(value)
+    for name, found in lines.items():
+        if len(found) > 1:
+            params[name] = ("; " if name == "HTTP_COOKIE" else ", ").join([value for value in found if value])
 
 
 def mount_point(text: str) -> str:

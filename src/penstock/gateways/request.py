@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO, TypeAlias
 
-from penstock.protocol.params import Pair
 from penstock.protocol.spec import Role
 
 
@@ -74,7 +73,7 @@ class AsyncRequest:
 
     Attributes:
         role, params, reference, status, body_length: as in `Request`.
-        pairs: the parameters as they were sent, repeats included.
+        names, values: the parameters as they were sent, repeats included, in two lists of one length.
         disconnected: nobody reads the answer any more.
         input_ended: all of the body has been read.
         paused: the web server takes no more for now; `drain` waits until it does.
@@ -84,18 +83,20 @@ class AsyncRequest:
         "body_length",
         "disconnected",
         "input_ended",
-        "pairs",
+        "names",
         "params",
         "paused",
         "reference",
         "role",
         "status",
+        "values",
     )
 
-    def __init__(self, role: Role, params: dict[str, str], pairs: list[Pair]) -> None:
+    def __init__(self, role: Role, params: dict[str, str], names: list[str], values: list[str]) -> None:
         self.role = role
         self.params = params
-        self.pairs = pairs
+        self.names = names
+        self.values = values
         self.reference = ""
         self.status = 0
         self.body_length = 0

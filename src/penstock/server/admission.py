@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from penstock.gateways.environ import BadRequest, Params, content_length, merge, normalise, require_method
-from penstock.protocol.params import Pair
+from penstock.gateways.environ import BadRequest, Params, content_length, merge_columns, normalise, require_method
 from penstock.protocol.spec import Role
 from penstock.server.options import ServerOptions
 
@@ -38,13 +37,13 @@ class Stalled(BadRequest):
     status: ClassVar[int] = 408
 
 
-def read_params(role: Role, pairs: list[Pair], options: ServerOptions) -> Params:
+def read_params(role: Role, names: list[str], values: list[str], options: ServerOptions) -> Params:
     """The parameters as an application gets them.
 
     Raises:
         BadRequest: there is something in them that no application can be given.
     """
-    params = merge(pairs)
+    params = merge_columns(names, values)
     normalise(params, options.mount)
     params["FCGI_ROLE"] = _ROLE_NAMES[role]
     return params

@@ -8,7 +8,6 @@ from typing import BinaryIO, Final, final
 
 from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import Disconnected, Request, TruncatedInput
-from penstock.protocol.params import Pair
 from penstock.protocol.records import STREAM_SLICE
 from penstock.protocol.spec import RecordType, Role
 from penstock.server.admission import BrokenOff, NoRoom, Stalled, check_end, check_size, expected_length, read_params
@@ -79,13 +78,13 @@ class Exchange(Request):
 
     # -- input
 
-    def admit(self, pairs: list[Pair]) -> None:
+    def admit(self, names: list[str], values: list[str]) -> None:
         """Take the parameters.
 
         Raises:
             BadRequest: the request cannot be answered by an application.
         """
-        self.params = read_params(self.role, pairs, self._options)
+        self.params = read_params(self.role, names, values, self._options)
         self._expected = expected_length(self.role, self.params, self._options)
 
     def take(self, stream: RecordType, content: bytes) -> None:

@@ -123,7 +123,7 @@ class Intake:
         channel.open.add(exchange)
         channel.served += 1
         try:
-            exchange.admit(event.pairs)
+            exchange.admit(event.names, event.values)
         except BadRequest as error:
             self._reject(channel, exchange, error)
             return

@@ -158,7 +158,7 @@ class LoopConnection(asyncio.Protocol):
 
     def _begin(self, event: RequestBegan) -> None:
         hub = self._hub
-        exchange = LoopExchange(self, event.request_id, event.role, event.pairs, hub.options)
+        exchange = LoopExchange(self, event, hub.options)
         self.exchanges[event.request_id] = exchange
         self.served += 1
         exchange.began = time.perf_counter()
@@ -200,7 +200,7 @@ class LoopConnection(asyncio.Protocol):
         status = REFUSAL_STATUS.get(event.reason)
         page = b""
         if status is not None:
-            refused = LoopExchange(self, event.request_id, Role.RESPONDER, [], self._hub.options)
+            refused = LoopExchange(self, RequestBegan(event.request_id, Role.RESPONDER, True, [], []), self._hub.options)
             refused.status = status
             refused.reference = new_reference()
             page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)

@@ -6,9 +6,9 @@ import asyncio
 from typing import Final, Protocol, final
 
 from penstock.connection.application import ApplicationConnection
+from penstock.connection.events import RequestBegan
 from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import AsyncRequest, Disconnected
-from penstock.protocol.params import Pair
 from penstock.protocol.spec import Role
 from penstock.server.admission import NoRoom, check_end, check_size, expected_length, read_params
 from penstock.server.options import ServerOptions
@@ -63,17 +63,15 @@ class LoopExchange(AsyncRequest):
         "task",
     )
 
-    def __init__(
-        self, carrier: Carrier, request_id: int, role: Role, pairs: list[Pair], options: ServerOptions
-    ) -> None:
-        super().__init__(role, {}, pairs)
+    def __init__(self, carrier: Carrier, begun: RequestBegan, options: ServerOptions) -> None:
+        super().__init__(begun.role, {}, begun.names, begun.values)
         self._carrier = carrier
         self._options = options
         self._spool: Spool | None = None
         self._expected: int | None = None
-        self._complete = role is Role.AUTHORIZER
+        self._complete = begun.role is Role.AUTHORIZER
         self._waiter: asyncio.Future[None] | None = None
-        self.request_id = request_id
+        self.request_id = begun.request_id
         self.input_ended = self._complete
         self.fault: BadRequest | None = None
         self.ended = False
@@ -89,7 +87,7 @@ class LoopExchange(AsyncRequest):
         Raises:
             BadRequest: the request cannot be answered by an application.
         """
-        self.params = read_params(self.role, self.pairs, self._options)
+        self.params = read_params(self.role, self.names, self.values, self._options)
         self._expected = expected_length(self.role, self.params, self._options)
 
     @property

@@ -70,7 +70,7 @@ class Pair:
         """Begin a request and return its id."""
         sent = list(pairs)
         request_id, wire = self.web_server.begin(role, sent, keep_conn, request_id)
-        self._to_application(wire, [RequestBegan(request_id, role, keep_conn, sent)])
+        self._to_application(wire, [RequestBegan.of(request_id, role, keep_conn, sent)])
         return request_id
 
     def send(self, request_id: int, content: bytes, stream: RecordType = RecordType.STDIN) -> None:
