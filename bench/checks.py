@@ -31,6 +31,7 @@ IMPORT_RUNS = 20
 
 # (about, figure of, against, at most): CPU per hello request, side by side in this run.
 SPEED_BARS = (
+    ("penstock against uvicorn, ASGI on uvloop", "penstock-asgi", "uvicorn", 0.75),
     ("penstock against uWSGI's FastCGI socket, 1 thread each", "penstock", "uwsgi", 1.3),
     ("penstock against flup6", "penstock", "flup6", 0.2),
     ("penstock against uWSGI's FastCGI socket, 4 threads each", "penstock-4t", "uwsgi-4t", 1.5),

@@ -41,6 +41,10 @@ def _penstock(*options: str) -> tuple[str, ...]:
     return ("{bin}/penstock", "serve", "bench.apps:{load}", "--bind", "unix:{socket}", *options)
 
 
+def _penstock_asgi() -> tuple[str, ...]:
+    return ("{bin}/penstock", "serve", "bench.asgi_apps:{load}", "--bind", "unix:{socket}", "--no-access-log")
+
+
 def _uwsgi(protocol: str, *options: str) -> tuple[str, ...]:
     # buffer-size: its default of 4 KiB refuses the 25 headers of a page.
     app = ("--module", "bench.apps:{load}", "--virtualenv", sys.prefix, "--processes", "1", "--need-app")
@@ -60,12 +64,14 @@ WAITRESS = ("{bin}/waitress-serve", "--unix-socket={socket}", "--threads=4", "be
 RESPONDER = "{bin}/bench-responder"
 HELLO = ("hello",)
 
-# A new row is all a new peer needs; uvicorn, say:
-#   Peer("uvicorn", "uvicorn", "http", ("{bin}/uvicorn", "--uds", "{socket}", "bench.asgi_apps:{load}"), "ASGI"),
+UVICORN = ("{bin}/uvicorn", "--uds", "{socket}", "--no-access-log", "--log-level", "warning", "bench.asgi_apps:{load}")
+
+# A new row is all a new peer needs.
 PEERS = (
     Peer("penstock", "penstock", "fastcgi", _penstock("--threads", "1", "--no-access-log"), "1 thread"),
     Peer("penstock-4t", "penstock", "fastcgi", _penstock("--threads", "4", "--no-access-log"), "4 threads"),
     Peer("penstock-log", "penstock", "fastcgi", _penstock("--threads", "1"), "1 thread, access log to a file", HELLO),
+    Peer("penstock-asgi", "penstock", "fastcgi", _penstock_asgi(), "ASGI on uvloop", HELLO),
     Peer("uwsgi", "uwsgi", "fastcgi", _uwsgi("fastcgi-socket"), "1 thread; closes connections"),
     Peer("uwsgi-4t", "uwsgi", "fastcgi", _uwsgi("fastcgi-socket", "--threads", "4"), "4 threads; closes connections"),
     Peer("uwsgi-proto", "uwsgi", "uwsgi", _uwsgi("uwsgi-socket"), "its own protocol, 1 thread", HELLO),
@@ -74,6 +80,7 @@ PEERS = (
     Peer("gevent-fastcgi", "gevent-fastcgi", "fastcgi", _launch("gevent-fastcgi"), "a greenlet per request"),
     Peer("gunicorn-sync", "gunicorn", "http", _gunicorn("--worker-class", "sync"), "1 worker; closes connections"),
     Peer("gunicorn-gthread", "gunicorn", "http", _gunicorn("--worker-class", "gthread", "--threads", "4"), "4 threads"),
+    Peer("uvicorn", "uvicorn", "http", UVICORN, "ASGI on uvloop, httptools", HELLO),
     Peer("waitress", "waitress", "http", WAITRESS, "4 threads"),
     Peer("bjoern", "bjoern", "http", _launch("bjoern"), "C, 1 thread"),
     Peer(

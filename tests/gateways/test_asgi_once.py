@@ -9,7 +9,7 @@ import pytest
 
 from penstock.gateways.asgi_once import ASGIOnce
 from penstock.gateways.cgi import CGIRequest, run_cgi
-from penstock.gateways.lifespan import StartupFailed
+from penstock.gateways.request import StartupFailed
 from penstock.gateways.request import Disconnected
 from tests.gateways.responses import parse
 

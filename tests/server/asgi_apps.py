@@ -59,7 +59,7 @@ def serving_asgi(app, folder: Path, *, lifespan: bool = True, gateway=None, **op
     state = span.state if span is not None else {}
     log = Log()
     gateway = gateway or ASGIGateway(app, new_reference=lambda: "ref", state=state)
-    server = LoopServer(gateway, listeners, ServerOptions(**options), log, span)
+    server = LoopServer(gateway, listeners, ServerOptions(**options), log, span)  # type: ignore[arg-type]
     served = Served(server, f"unix:{folder}/app.sock", log.lines)
     try:
         yield served

@@ -6,6 +6,7 @@ import asyncio
 import select
 import sys
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from penstock.server import loop as loop_module
 from penstock.server.poller import EpollPoller, SelectorsPoller
 from tests.server.peers import serving
 
-FLAVOURS = {
+FLAVOURS: dict[str, dict[str, Any]] = {
     "selectors, 1 thread": {"poller": SelectorsPoller, "threads": 1},
     "selectors, 4 threads": {"poller": SelectorsPoller, "threads": 4},
 }

@@ -140,10 +140,13 @@ def test_a_tcp_peer_that_is_not_in_the_allow_list_is_closed_unread(serve, allow,
 
 def test_several_listeners_serve_alike_and_are_all_drained(serve, sock_dir):
     listeners = open_listeners([f"unix:{sock_dir}/a", f"unix:{sock_dir}/b", "127.0.0.1:0"], environ={})
-    with serve(hello, listeners=listeners) as server:
+    with serve(hello, listeners=listeners):
         for listener in listeners:
             with socket.socket(listener.socket.family) as sock:
                 sock.connect(listener.socket.getsockname())
                 sock.sendall(request(keep=False))
-                assert b"hello, world" in b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
+                received = b""
+                while piece := sock.recv(4096):
+                    received += piece
+                assert b"hello, world" in received
     assert os.listdir(sock_dir) == []

@@ -51,7 +51,7 @@ def handlers() -> list[object]:
 
 
 def test_stopping_is_asked_for_once(lifecycle, steps):
-    assert lifecycle.state is State.RUNNING
+    assert lifecycle.state.name == "RUNNING"
     lifecycle.stop()
     lifecycle.stop()
     assert lifecycle.state is State.DRAINING

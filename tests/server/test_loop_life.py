@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -121,7 +122,7 @@ class TestBackpressure:
         with serving_asgi(app, sock_dir) as served, connect(served) as peer:
             peer.sock.setblocking(False)
             wire = memoryview(begin(length=str(size)) + build.stdin(b"x" * size))
-            with pytest.raises(BlockingIOError):
+            with contextlib.suppress(BlockingIOError):
                 while wire:
                     wire = wire[peer.sock.send(wire) :]
             assert len(wire) > size // 2

@@ -12,7 +12,7 @@ import pytest
 from penstock.server.poller import EpollPoller, KqueuePoller, SelectorsPoller, best_poller
 from tests.processes import PATIENCE
 
-KINDS = [SelectorsPoller]
+KINDS: list[type] = [SelectorsPoller]
 if hasattr(select, "epoll"):
     KINDS.append(EpollPoller)
 if hasattr(select, "kqueue"):

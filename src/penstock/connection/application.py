@@ -27,6 +27,7 @@ _STDERR: Final = int(RecordType.STDERR)
 _GET_VALUES: Final = int(RecordType.GET_VALUES)
 _KNOWN_TYPES: Final = frozenset(int(kind) for kind in RecordType)
 _INPUT: Final = {int(kind): kind for kind in (RecordType.STDIN, RecordType.DATA)}
+_COMPLETE: Final = Phase.COMPLETE
 _ALL_ROLES: Final = frozenset(Role)
 
 
@@ -128,26 +129,33 @@ class ApplicationConnection:
         try:
             for kind, request_id, content in self._reader.feed(data):
                 request = requests.get(request_id)
-                if request is not None:
-                    if kind == request.phase:
-                        self._take(request, request_id, kind, content, events)
-                    else:
-                        self._move(request, request_id, kind, content, events)
-                elif kind == _BEGIN_REQUEST and request_id:
-                    self._begin(request_id, content, events)
-                elif request_id == 0:
-                    self._manage(kind, content)
-                elif kind in MANAGEMENT_TYPES:
-                    name = RecordType(kind).name
-                    raise RemoteProtocolError(f"{name} with id {request_id}; management records have id 0")
+                if request is None:
+                    self._outside(kind, request_id, content, events)
+                elif kind != request.phase:
+                    self._move(request, request_id, kind, content, events)
+                elif not content:
+                    self._end_stream(request, request_id, kind, events)
+                elif kind == _PARAMS:
+                    self._hold(request, request_id, content, events)
+                else:
+                    events.append(InputReceived(request_id, _INPUT[kind], content))
         except RemoteProtocolError:
             self._reader = records.SpentReader()
             raise
         return events
 
-    def _begin(self, request_id: int, content: bytes, events: list[ApplicationEvent]) -> None:
-        role, flags = records.parse_begin_request(content)
-        keep_conn = bool(flags & KEEP_CONN)
+    def _outside(self, kind: int, request_id: int, content: bytes, events: list[ApplicationEvent]) -> None:
+        """A record that names no open request."""
+        if kind == _BEGIN_REQUEST and request_id:
+            role, flags = records.parse_begin_request(content)
+            self._begin(request_id, role, bool(flags & KEEP_CONN), events)
+        elif request_id == 0:
+            self._manage(kind, content)
+        elif kind in MANAGEMENT_TYPES:
+            name = RecordType(kind).name
+            raise RemoteProtocolError(f"{name} with id {request_id}; management records have id 0")
+
+    def _begin(self, request_id: int, role: int, keep_conn: bool, events: list[ApplicationEvent]) -> None:
         if not keep_conn:
             self._keep_conn = False
         served = self._roles.get(role)
@@ -160,15 +168,12 @@ class ApplicationConnection:
             detail = f"the limit of {self._limits.requests} open requests on this connection is reached"
             self._refuse(request_id, reason, detail, events)
 
-    def _take(
-        self, request: _OpenRequest, request_id: int, kind: int, content: bytes, events: list[ApplicationEvent]
-    ) -> None:
+    def _end_stream(self, request: _OpenRequest, request_id: int, kind: int, events: list[ApplicationEvent]) -> None:
+        """The empty record that ends the open stream; the next stream of the role is open from here on."""
+        phase = NEXT_PHASE[request.role][request.phase]
+        request.phase = phase
+        complete = phase is _COMPLETE
         if kind == _PARAMS:
-            if content:
-                self._hold(request, request_id, content, events)
-                return
-            phase = NEXT_PHASE[request.role][request.phase]
-            request.phase = phase
             block = bytes(request.params)
             self._held -= len(block)
             request.params = b""
@@ -177,18 +182,11 @@ class ApplicationConnection:
             except TooManyPairs as error:
                 self._refuse(request_id, Refusal.PARAMS, str(error), events)
                 return
-            if phase is Phase.COMPLETE:
-                self._incomplete.discard(request_id)
             events.append(RequestBegan(request_id, request.role, request.keep_conn, names, values))
-        elif content:
-            events.append(InputReceived(request_id, _INPUT[kind], content))
         else:
-            phase = NEXT_PHASE[request.role][request.phase]
-            request.phase = phase
-            complete = phase is Phase.COMPLETE
-            if complete:
-                self._incomplete.discard(request_id)
             events.append(InputEnded(request_id, _INPUT[kind], complete))
+        if complete:
+            self._incomplete.discard(request_id)
 
     def _hold(self, request: _OpenRequest, request_id: int, content: bytes, events: list[ApplicationEvent]) -> None:
         size = len(content)

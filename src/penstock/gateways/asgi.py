@@ -21,8 +21,8 @@ ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[object]]
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
 
-# The name of each parameter that is a header, as ASGI has it; b"" for a parameter that is none. Clients choose names, so
-# the cache has an end.
+# The name of each parameter that is a header, as ASGI has it; b"" for a parameter that is none. Clients choose names,
+# so the cache has an end.
 _MAX_REMEMBERED: Final = 1024
 _header_names: Final[dict[str, bytes]] = {
     "CONTENT_TYPE": b"content-type",

@@ -161,6 +161,7 @@ _REPAIRS: Final = tuple(quirk.repair for quirk in QUIRKS if quirk.repair is not 
 # server's configuration overrides another, such as `fastcgi_param HTTP_HOST $http_host;` after Debian's include.
 _OVERRIDDEN: Final = frozenset({"HTTP_HOST"})
 
+
 def merge(pairs: Sequence[tuple[str, str]]) -> Params:
     """Make one dictionary of the pairs of a request; else as `merge_columns`."""
     return merge_columns([name for name, _ in pairs], [value for _, value in pairs])

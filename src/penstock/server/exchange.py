@@ -158,6 +158,12 @@ class Exchange(Request):
                 self.fault = Stalled("the rest of the request body did not arrive in time")
                 channel.doom()
 
+    def leave_pump(self) -> None:
+        """The handler needs the connection's input no more; nothing happens if it does not read it anyway."""
+        pump = self._channel.pump
+        if self.pumps and pump is not None:
+            pump.leave(self)
+
     @property
     def starving(self) -> bool:
         """Nothing of the stream that is read can be had before more has arrived."""

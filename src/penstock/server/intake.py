@@ -146,8 +146,12 @@ class Intake:
                     channel.doom()
             else:
                 self._reject(channel, exchange, error)
-            return
-        if exchange.complete and not exchange.handed:
+                return
+        if exchange.handed:
+            # Whatever its handler does from now on, the connection is for the others.
+            if exchange.complete or exchange.fault is not None:
+                exchange.leave_pump()
+        elif exchange.complete:
             exchange.handed = True
             ready.append(exchange)
 
@@ -184,6 +188,7 @@ class Intake:
             if exchange in ready:
                 ready.remove(exchange)
             elif exchange.handed:
+                exchange.leave_pump()
                 return  # Whoever runs it ends it.
             exchange.refuse(b"")
             exchange.release()

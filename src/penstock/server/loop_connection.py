@@ -200,7 +200,9 @@ class LoopConnection(asyncio.Protocol):
         status = REFUSAL_STATUS.get(event.reason)
         page = b""
         if status is not None:
-            refused = LoopExchange(self, RequestBegan(event.request_id, Role.RESPONDER, True, [], []), self._hub.options)
+            refused = LoopExchange(
+                self, RequestBegan(event.request_id, Role.RESPONDER, True, [], []), self._hub.options
+            )
             refused.status = status
             refused.reference = new_reference()
             page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)

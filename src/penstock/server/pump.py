@@ -77,19 +77,22 @@ class Pump:
         self.readers += 1
 
     def leave(self, reader: Reader) -> None:
-        """This handler reads no more; the last one leaves the connection to the poller."""
+        """This handler reads no more, if it has not said so before; the last one leaves the connection to the poller."""
         with self._source.reading:
-            reader.pumps = False
-            self.readers -= 1
-            self._source.rest()
+            if reader.pumps:
+                reader.pumps = False
+                self.readers -= 1
+                self._source.rest()
 
     def move(self) -> None:
         """Take in what has arrived, if anything has and nobody is at it."""
         reading = self._source.reading
         if self.wanted and reading.acquire(blocking=False):
             try:
-                self._take_in()
-                self._arrived.notify_all()
+                # Whoever waits for the socket must find what has come, or would go on waiting for it.
+                if not self._waiting:
+                    self._take_in()
+                    self._arrived.notify_all()
             finally:
                 reading.release()
 

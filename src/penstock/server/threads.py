@@ -249,7 +249,9 @@ class ThreadServer:
         first: Exchange | None = None
         try:
             with channel.reading:
-                ready = self._intake.receive(channel)
+                pump = channel.pump
+                # While a handler reads this connection, nobody else does: it might wait for what was taken away.
+                ready = self._intake.receive(channel) if pump is None or not pump.readers else ()
                 if ready:
                     first = ready[0]
                     self._claim(channel, first)
@@ -306,9 +308,8 @@ class ThreadServer:
         exchange.release()
         if self._access_log is not None:
             self._access_log.write(exchange, time.perf_counter() - began)
-        if exchange.pumps and channel.pump is not None:
-            channel.pump.leave(exchange)
-        elif not channel.watched:
+        exchange.leave_pump()
+        if not channel.watched:
             channel.rest()
         channel.leave()
 
