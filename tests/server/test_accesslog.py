@@ -191,6 +191,17 @@ def test_lines_that_find_no_room_are_counted_and_the_number_is_told(style):
         pipe.close()
 
 
+def test_a_reader_that_has_stopped_reading_stops_nobody(text):
+    """The pipe is full and writing to it would wait; the line is lost and counted instead."""
+    text.fill()
+    os.set_blocking(text.writing, True)
+    text.log.write(ended(), 0.001)
+    while text.read():
+        pass
+    text.log.write(ended(), 0.001)
+    assert text.read().startswith("# 1 lines lost\n")
+
+
 def test_a_line_that_was_cut_off_is_ended_and_counted(text, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:10]))

@@ -1,4 +1,4 @@
-"""Tests of accepting: descriptors that run out, peers that are not welcome, and the last newcomers of a server that stops."""
+"""Tests of accepting: descriptors that run out, peers that are not welcome, and the last newcomers before an end."""
 
 from __future__ import annotations
 

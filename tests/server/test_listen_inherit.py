@@ -55,6 +55,16 @@ def test_an_inherited_unix_socket_is_taken_over_and_its_path_outlives_it(sock_di
     assert os.listdir(sock_dir) == ["s"], "whoever made the path removes it"
 
 
+def test_a_descriptor_that_is_missing_is_not_found_in_the_copy_of_another() -> None:
+    """Two numbers are asked for and only the lower one is open; the copy made of it must not land on the other."""
+    parents = socket.create_server(("127.0.0.1", 0))
+    number = parents.detach()
+    free = os.dup(number)
+    os.close(free)
+    with pytest.raises(BindError, match=f"descriptor {free} is not open"):
+        open_listeners([f"fd:{number}", f"fd:{free}"], environ={})
+
+
 def test_an_inherited_tcp_socket_gives_its_connections_nodelay_too() -> None:
     parents = socket.create_server(("127.0.0.1", 0))
     name = parents.getsockname()

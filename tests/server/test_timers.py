@@ -9,7 +9,7 @@ import weakref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.timers import Timers
+from penstock.server.timers import Timers, Vigil
 
 
 class Thing:
@@ -162,3 +162,49 @@ def test_timers_agree_with_a_plain_dictionary(steps):
         # It may wake a thread early, for nothing, but never late.
         assert timers.earliest() <= min(model.values(), default=math.inf)
         assert model or timers.earliest() == math.inf
+
+
+class TestVigil:
+    def test_a_thread_waits_until_the_next_deadline(self):
+        timers, clock = make()
+        waits: list[float | None] = []
+        vigil = Vigil(timers, lambda seconds: waits.append(seconds) or [7], lambda: None)  # type: ignore[func-returns-value]
+        assert vigil.wait() == [7]
+        timers.set(Thing(), 5)
+        vigil.wait()
+        clock.now += 9
+        vigil.wait()
+        assert waits == [None, 5, 0]
+
+    def test_whoever_goes_off_wakes_another_unless_somebody_keeps_the_vigil(self):
+        timers, _ = make()
+        woken: list[str] = []
+        inside: list[str] = []
+
+        def wait(_seconds: float | None) -> list[int]:
+            vigil.pass_on()  # as another thread would, while this one waits
+            inside.append(f"{len(woken)} woken")
+            return []
+
+        vigil = Vigil(timers, wait, lambda: woken.append("one"))
+        timers.set(Thing(), 60)
+        vigil.pass_on()
+        assert woken == ["one"]
+        vigil.wait()
+        assert inside == ["1 woken"]
+        vigil.pass_on()
+        assert woken == ["one", "one"]
+
+    def test_a_vigil_that_is_kept_too_long_for_a_new_deadline_does_not_count(self):
+        timers, _ = make()
+        woken: list[str] = []
+
+        def wait(_seconds: float | None) -> list[int]:
+            timers.set(Thing(), 1)
+            vigil.pass_on()
+            return []
+
+        vigil = Vigil(timers, wait, lambda: woken.append("one"))
+        timers.set(Thing(), 60)
+        vigil.wait()
+        assert woken == ["one"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,14 @@ _UNSAFE: Final = re.compile(r"[^ -~]|[\"\\]")
 def escape(text: str) -> str:
     """Text for a quoted field of a log line: unsafe bytes become \\xNN, so a line stays one line with one meaning."""
     return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _is_pipe(fd: int) -> bool:
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 class AccessLog:
@@ -43,6 +53,8 @@ class AccessLog:
         if style not in styles:
             raise ValueError(f"there is no access log format {style!r}; use text or json")
         self._fd = fd
+        # A pipe that select() calls writable takes a line of up to 4 KiB at once (PIPE_BUF), whole.
+        self._is_pipe = _is_pipe(fd)
         self._line = styles[style]
         self._notice = '{"lost": %d}\n' if style == "json" else "# %d lines lost\n"
         self._second = -1
@@ -58,23 +70,26 @@ class AccessLog:
             self._write_after_loss(line)
             return
         data = line.encode("ascii")
-        try:
-            written = os.write(self._fd, data)
-        except OSError:
-            written = 0
+        written = self._put(data)
         if written != len(data):
             with self._lock:
                 self._lost += 1
                 self._torn = self._torn or written > 0
 
+    def _put(self, data: bytes) -> int:
+        """Write, if that does not have to wait: whoever reads the log and has stopped must not stop the server."""
+        try:
+            if self._is_pipe and not select.select((), (self._fd,), (), 0)[1]:
+                return 0
+            return os.write(self._fd, data)
+        except OSError:
+            return 0
+
     def _write_after_loss(self, line: str) -> None:
         with self._lock:
             notice = (self._notice % self._lost) if self._lost else ""
             data = (("\n" if self._torn else "") + notice + line).encode("ascii")
-            try:
-                written = os.write(self._fd, data)
-            except OSError:
-                written = 0
+            written = self._put(data)
             if written == len(data):
                 self._lost, self._torn = 0, False
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -101,7 +102,7 @@ class Listener:
 class _Rules:
     """What holds for every address of one call."""
 
-    __slots__ = ("allow", "backlog", "gid", "insecure_public", "mode", "uid", "warnings")
+    __slots__ = ("above", "allow", "backlog", "gid", "insecure_public", "mode", "uid", "warnings")
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class _Rules:
         insecure_public: bool,
         backlog: int,
         warnings: Sequence[str],
+        above: int,
     ) -> None:
         self.mode = mode
         self.uid = uid
@@ -120,6 +122,7 @@ class _Rules:
         self.insecure_public = insecure_public
         self.backlog = backlog
         self.warnings = warnings
+        self.above = above
 
     def take_warnings(self) -> Sequence[str]:
         """The warnings about the allow-list: the first TCP listener gets them, the others nothing."""
@@ -165,7 +168,8 @@ def open_listeners(
     allow_list, warnings = read_allow_list(words, os.environ if environ is None else environ)
     uid = -1 if socket_owner is None else user_id(socket_owner)
     gid = -1 if socket_group is None else group_id(socket_group)
-    rules = _Rules(socket_mode, uid, gid, allow_list, insecure_public, backlog, warnings)
+    above = 1 + max((address.fd for address in addresses if isinstance(address, FdAddress)), default=2)
+    rules = _Rules(socket_mode, uid, gid, allow_list, insecure_public, backlog, warnings, above)
     opened: list[Listener] = []
     try:
         for address in addresses:
@@ -246,7 +250,8 @@ def _inherit(address: FdAddress, rules: _Rules) -> Listener:
         raise _cannot(written, f"descriptor {number} is not open in this process", mend) from None
     if not is_socket:
         raise _cannot(written, f"descriptor {number} is no socket", mend)
-    sock = socket.socket(fileno=os.dup(number))
+    # Above every number that was passed: a copy that took a missing one's place would be served as that one.
+    sock = socket.socket(fileno=fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, rules.above))
     try:
         if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
             raise _cannot(written, f"descriptor {number} is neither a unix nor a TCP stream socket", mend)

@@ -108,7 +108,7 @@ class Pump:
                     self._take_in()
                 # Also when nothing came: another one has to wait for the socket now.
                 self._arrived.notify_all()
-                if not came:
+                if not came and reader.starving:
                     return False
         return True
 

@@ -8,7 +8,6 @@ idle connection costs no thread.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
 import threading
@@ -31,7 +30,7 @@ from penstock.server.listen import Listener
 from penstock.server.notices import Notices, log, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.poller import Poller, best_poller
-from penstock.server.timers import Timers
+from penstock.server.timers import Timers, Vigil
 from penstock.server.tracing import RecordTrace
 
 FRESH_GRACE: Final = 0.5
@@ -67,8 +66,8 @@ class ThreadServer:
         self._options = options
         self._access_log = access_log
         self._poller = poller or best_poller(self.shared)
+        self._vigil = Vigil(self.timers, self._poller.wait, self._wake)
         self._watched: dict[int, Callable[[], None]] = {}
-        self._vigils: dict[int, float] = {}
         self._channels: set[Channel] = set()
         self._doors: set[Door] = set()
         self._ready: deque[tuple[Channel, Exchange]] = deque()
@@ -85,7 +84,8 @@ class ThreadServer:
             # True of this transport: idle connections cost no thread, and requests of one connection run side by side.
             MAX_CONNS: "10000",
             MAX_REQS: str(options.threads),
-            MPXS_CONNS: "0" if capacity == "1" else "1",
+            # One thread that waits for a body lets the other requests of its connection wait too.
+            MPXS_CONNS: "0" if capacity == "1" or (options.stream_body and not self.shared) else "1",
         }
 
     # -- life
@@ -118,11 +118,12 @@ class ThreadServer:
 
     def _loop(self) -> None:
         wait, watched, timers, ready = self._poller.wait, self._watched, self.timers, self._ready
+        vigil = self._vigil
         while self.lifecycle.state is not State.STOPPED:
             if ready:
                 self._run_next()
             else:
-                for fd in self._keep_vigil() if timers else wait(None):
+                for fd in vigil.wait() if timers else wait(None):
                     on_ready = watched.get(fd)
                     if on_ready is not None:
                         try:
@@ -138,21 +139,6 @@ class ThreadServer:
             if self.draining:
                 self._check_drained()
         self._wake()
-
-    def _keep_vigil(self) -> list[int]:
-        """Wait no longer than until the next deadline, and let the others know that somebody does."""
-        timers, me = self.timers, threading.get_ident()
-        when = self._vigils[me] = timers.earliest()
-        try:
-            return self._poller.wait(max(0.0, when - timers.clock()) if when < math.inf else None)
-        finally:
-            del self._vigils[me]
-
-    def _pass_vigil(self) -> None:
-        """Whoever goes off to run a handler may be the only one who knows of the next deadline: tell another thread."""
-        earliest = self.timers.earliest()
-        if not any(when <= earliest for when in list(self._vigils.values())):
-            self._wake()
 
     def _wake(self) -> None:
         try:
@@ -293,7 +279,7 @@ class ThreadServer:
 
     def _run(self, channel: Channel, exchange: Exchange) -> None:
         if self.shared and self.timers:
-            self._pass_vigil()
+            self._vigil.pass_on()
         began = time.perf_counter()
         try:
             if not exchange.aborted and exchange.fault is None:

@@ -6,6 +6,7 @@ import heapq
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Protocol, final
 
 _MOST_STALE: Final = 64
@@ -93,3 +94,37 @@ class Timers:
         self._order += 1
         self._entries[thing] = when
         heapq.heappush(self._heap, (when, self._order, thing))
+
+
+@final
+class Vigil:
+    """Sees to it that, of the threads that wait for input, one wakes at the next deadline.
+
+    Args:
+        timers: the deadlines.
+        wait: waits for input, or for so many seconds.
+        wake: makes a thread that waits return.
+    """
+
+    __slots__ = ("_kept_until", "_timers", "_wait", "_wake")
+
+    def __init__(self, timers: Timers, wait: Callable[[float | None], list[int]], wake: Callable[[], None]) -> None:
+        self._timers = timers
+        self._wait = wait
+        self._wake = wake
+        self._kept_until: dict[int, float] = {}
+
+    def wait(self) -> list[int]:
+        """Wait for input, no longer than until the next deadline."""
+        timers, me = self._timers, threading.get_ident()
+        when = self._kept_until[me] = timers.earliest()
+        try:
+            return self._wait(max(0.0, when - timers.clock()) if when < math.inf else None)
+        finally:
+            del self._kept_until[me]
+
+    def pass_on(self) -> None:
+        """To be called by a thread that goes off for long: it may be the only one who knows of the next deadline."""
+        earliest = self._timers.earliest()
+        if not any(when <= earliest for when in list(self._kept_until.values())):
+            self._wake()
