@@ -9,8 +9,7 @@ import pytest
 
 from penstock.gateways.asgi_once import ASGIOnce
 from penstock.gateways.cgi import CGIRequest, run_cgi
-from penstock.gateways.request import StartupFailed
-from penstock.gateways.request import Disconnected
+from penstock.gateways.request import Disconnected, StartupFailed
 from tests.gateways.responses import parse
 
 POST = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/a.cgi", "PATH_INFO": "/x", "HTTP_X_A": "a", "CONTENT_LENGTH": "5"}

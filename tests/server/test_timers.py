@@ -168,7 +168,7 @@ class TestVigil:
     def test_a_thread_waits_until_the_next_deadline(self):
         timers, clock = make()
         waits: list[float | None] = []
-        vigil = Vigil(timers, lambda seconds: waits.append(seconds) or [7], lambda: None)  # type: ignore[func-returns-value]
+        vigil = Vigil(timers, lambda seconds: waits.append(seconds) or [7], lambda: None)  # type: ignore[func-returns-value, redundant-expr]
         assert vigil.wait() == [7]
         timers.set(Thing(), 5)
         vigil.wait()

@@ -13,7 +13,7 @@ from penstock.connection.events import ApplicationEvent, InputEnded, InputReceiv
 from penstock.connection.limits import DEFAULT_LIMITS, Limits
 from penstock.connection.state import Refusal
 from penstock.protocol.errors import LocalProtocolError, RemoteProtocolError
-from penstock.protocol.params import Pair, TooManyPairs
+from penstock.protocol.params import TooManyPairs
 from penstock.protocol.records import Buffer
 from penstock.protocol.scgi import HeaderReader, HeaderTooLong, decode_header
 from penstock.protocol.spec import RecordType, Role
@@ -94,7 +94,7 @@ class ScgiConnection(ApplicationConnection):
                 if found is None:
                     return events
                 header, data = found
-                self._begin_request(decode_header(header, self._scgi_limits.pairs), events)
+                self._begin_request(*decode_header(header, self._scgi_limits.pairs), events)
             except (HeaderTooLong, TooManyPairs) as error:
                 self._refuse_request(Refusal.PARAMS, str(error), events)
             except RemoteProtocolError:
@@ -104,16 +104,16 @@ class ScgiConnection(ApplicationConnection):
             self._take_body(data, events)
         return events
 
-    def _begin_request(self, pairs: list[Pair], events: list[ApplicationEvent]) -> None:
+    def _begin_request(self, names: list[str], values: list[str], events: list[ApplicationEvent]) -> None:
         if not self._serves:
             self._refuse_request(Refusal.ROLE, "SCGI asks for responders alone, and none is served here", events)
             return
         self._begun = self._open = True
-        length = pairs[0][1]
+        length = values[0]
         # What is no number is judged above, with all else that can be wrong with a request, and gets an answer there.
         if len(length) <= 19 and length.isascii() and length.isdigit():
             self._left = int(length)
-        events.append(RequestBegan.of(REQUEST_ID, Role.RESPONDER, False, pairs))
+        events.append(RequestBegan(REQUEST_ID, Role.RESPONDER, False, names, values))
 
     def _refuse_request(self, reason: Refusal, detail: str, events: list[ApplicationEvent]) -> None:
         self._header = HeaderReader(0)

@@ -28,7 +28,7 @@ _warned: Final[set[str]] = set()
 
 
 def _warn_once(message: str) -> None:
-    """An application that does something odd mostly does it in each response; that is one line in the log, not a flood."""
+    """Warn of what an application does oddly: mostly it does so in each response, which is one line and no flood."""
     if message not in _warned and len(_warned) < _MOST_WARNINGS:
         _warned.add(message)
         _log.warning("%s", message)
@@ -214,10 +214,9 @@ class _Response:
             self._send_whole(body if type(body) is bytes else _as_bytes(body))
             return
         for chunk in result:
-            if type(chunk) is not bytes:
-                chunk = _as_bytes(chunk)
-            if chunk:
-                self._write(chunk, True)
+            data = chunk if type(chunk) is bytes else _as_bytes(chunk)
+            if data:
+                self._write(data, True)
                 if self._excess or not self._sends_body:
                     return  # Whatever else there is, and it may have no end, would go nowhere.
         if not self.finished:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from penstock.protocol.errors import LocalProtocolError, RemoteProtocolError
-from penstock.protocol.params import Pair, TooManyPairs
+from penstock.protocol.params import TooManyPairs
 
 MOST_DIGITS: Final = 10
 """Digits of a netstring's length that are read; more would announce more than anybody takes."""
@@ -86,7 +86,7 @@ class HeaderReader:
         return length
 
 
-def decode_header(header: bytes, max_pairs: int = 10_000) -> list[Pair]:
+def decode_header(header: bytes, max_pairs: int = 10_000) -> tuple[list[str], list[str]]:
     """Decode the content of a header.
 
     Args:
@@ -94,7 +94,7 @@ def decode_header(header: bytes, max_pairs: int = 10_000) -> list[Pair]:
         max_pairs: most pairs accepted.
 
     Returns:
-        Every pair in its order, repeats included; bytes are decoded one to one as latin-1.
+        Names and values, as `params.columns` does: in their order, repeats included, bytes decoded as latin-1.
 
     Raises:
         RemoteProtocolError: it does not consist of pairs, or does not begin with CONTENT_LENGTH, or says no SCGI=1.
@@ -110,10 +110,10 @@ def decode_header(header: bytes, max_pairs: int = 10_000) -> list[Pair]:
     if count > 2 * max_pairs:
         raise TooManyPairs(f"more than {max_pairs} names and values")
     texts = header.decode("latin-1").split("\0")
-    pairs = list(zip(texts[0:-1:2], texts[1::2], strict=True))
-    if ("SCGI", "1") not in pairs:
+    names, values = texts[:-1:2], texts[1::2]
+    if ("SCGI", "1") not in zip(names, values, strict=True):
         raise RemoteProtocolError("the SCGI header has no SCGI=1; with nginx, `include scgi_params;` sends it")
-    return pairs
+    return names, values
 
 
 def encode_header(pairs: Iterable[tuple[bytes, bytes]], content_length: int) -> bytes:

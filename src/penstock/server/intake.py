@@ -97,11 +97,12 @@ class Intake:
         To be called with `channel.reading` held.
         """
         self._notices.warn(f"a web server sent nothing for {self._options.io_timeout:g} s in the middle of a request")
-        for exchange in _exchanges(channel):
+        exchanges = _exchanges(channel)
+        for exchange in exchanges:
             if not exchange.handed:
                 self._reject(channel, exchange, Stalled("the request did not arrive in time"))
         # A connection that carries other requests is spared, unless it hangs in the middle of a record.
-        if not channel.open or channel.protocol.partial_record:
+        if channel.protocol.partial_record or not any(exchange.handed for exchange in exchanges):
             channel.doom()
             channel.settle()
 

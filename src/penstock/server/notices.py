@@ -12,8 +12,8 @@ from typing import Final
 log: Final = logging.getLogger("penstock")
 """Everything that penstock has to say about itself; the access log is apart."""
 
-# What differs between two messages of the same cause: what a peer has sent, which is quoted, and every word with a number
-# in it, be it a count, an address or a request's reference.
+# What differs between two messages of the same cause: what a peer has sent, which is quoted, and every word with a
+# number in it, be it a count, an address or a request's reference.
 _VARIES: Final = re.compile(r"""'[^']*'|"[^"]*"|\S*[0-9:]\S*""")
 _MAX_CAUSES: Final = 256
 

@@ -77,7 +77,7 @@ class Pump:
         self.readers += 1
 
     def leave(self, reader: Reader) -> None:
-        """This handler reads no more, if it has not said so before; the last one leaves the connection to the poller."""
+        """This handler reads no more, unless it said so before; the last one leaves the poller the connection."""
         with self._source.reading:
             if reader.pumps:
                 reader.pumps = False

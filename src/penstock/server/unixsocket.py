@@ -19,6 +19,7 @@ import socket
 import stat
 import struct
 import sys
+import threading
 from contextlib import suppress
 from typing import Final, final
 
@@ -41,13 +42,14 @@ _KINDS: Final = {
 class SocketFile:
     """A bound path and its lock. The process that made it removes it; a forked child only lets go."""
 
-    __slots__ = ("_identity", "_lock", "_pid", "path")
+    __slots__ = ("_identity", "_lock", "_pid", "_removing", "path")
 
     def __init__(self, path: str, lock: int) -> None:
         self.path = path
         self._lock = lock
         self._identity: tuple[int, int] | None = None
         self._pid = os.getpid()
+        self._removing = threading.RLock()
 
     def bound(self) -> None:
         """Remember what lies at the path now as ours: bind() has just made it."""
@@ -57,17 +59,22 @@ class SocketFile:
         """Unlink the path if it is still ours, and free the lock. Call it before closing the socket; again is harmless.
 
         The order matters: an open socket keeps its inode number from being used again, so equal numbers mean our file.
+        A second caller waits for the first one, for the process may end when it returns; only a signal handler, which
+        may have interrupted the first one, does all of it once more.
         """
-        lock, self._lock = self._lock, -1
-        if lock < 0:
-            return
-        if os.getpid() == self._pid:
-            with suppress(OSError):  # after setuid() the directory may be closed to us: the next start clears up
-                if self._identity is not None and _identity(os.lstat(self.path)) == self._identity:
-                    os.unlink(self.path)
-            _drop_lock_file(self.path, lock)
-            fcntl.flock(lock, fcntl.LOCK_UN)  # forked children share the lock, and closing alone would leave it to them
-        os.close(lock)
+        with self._removing:
+            lock = self._lock
+            if lock < 0:
+                return
+            if os.getpid() == self._pid:
+                with suppress(OSError):  # after setuid() the directory may be closed to us: the next start clears up
+                    if self._identity is not None and _identity(os.lstat(self.path)) == self._identity:
+                        os.unlink(self.path)
+                _drop_lock_file(self.path, lock)
+                # Forked children share the lock, and closing alone would leave it to them.
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            self._lock = -1
+            os.close(lock)
 
 
 def open_unix(

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from penstock.compat.flup.handling import Call, HandledRequest, HookedGateway
 from penstock.compat.flup.listening import GuardedListener, listen
 from penstock.compat.flup.loop import Loop
+from penstock.compat.flup.news import Mailbox
 from penstock.compat.flup.pages import plain_page, traceback_page
 from penstock.gateways.wsgi import WSGIApplication
 from penstock.server.homes import settle_descriptors
@@ -106,7 +107,7 @@ class Facade(Loop):
     def _options(self, threads: int) -> ServerOptions:
         return ServerOptions(threads=threads)
 
-    def _serve(self, sock: object) -> None:
+    def _serve(self, sock: object, mailbox: Mailbox) -> None:
         # Imported late, because a plain CGI request needs none of it.
         from penstock.compat.flup.running import Supervision, make_server
 
@@ -115,7 +116,7 @@ class Facade(Loop):
         listeners = self._listeners_behind(sock)
         options = self._options(threads)
         server = make_server(gateway, listeners, options, self._speaks_scgi)
-        run = Supervision(server, listeners, options.graceful_timeout, self._mailbox)
+        run = Supervision(server, listeners, options.graceful_timeout, mailbox)
         run.run(lambda: self._keepGoing, self._mainloopPeriodic if self._overrides("_mainloopPeriodic") else None)
 
     def _listeners_behind(self, sock: object) -> list[Listener]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, final
+from typing import Any, Final, final
 
 from penstock.server.address import BindError, join_host
 from penstock.server.listen import Listener, open_listeners
@@ -93,28 +94,48 @@ def _is_loopback(host: str) -> bool:
 
 
 @final
-class GuardedListener:
-    """A listener whose peers are judged by a program's own _isClientAllowed() too; to be used as `Listener` is.
+class GuardedSocket:
+    """A listening socket whose peers a program's own _isClientAllowed() judges; to be used like the one behind it.
 
     Args:
-        listener: the one behind it.
+        sock: the one behind it.
         allowed: gets what accept() returned as the peer's address.
     """
 
-    def __init__(self, listener: Listener, allowed: Callable[[object], object]) -> None:
-        self.socket: socket.socket = listener.socket
-        self.address = listener.address
-        self.begin_drain = listener.begin_drain
-        self.close = listener.close
-        self._listener = listener
+    def __init__(self, sock: socket.socket, allowed: Callable[[Any], object]) -> None:
+        self._sock = sock
         self._allowed = allowed
 
-    def allows(self, peer: object) -> bool:
-        """Whether the peer may stay."""
-        if not self._listener.allows(peer):
-            return False
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection.
+
+        Raises:
+            ConnectionAbortedError: the peer has been sent away; as if it had left by itself.
+        """
+        sock, peer = self._sock.accept()
         try:
-            return bool(self._allowed(peer))
+            welcome = bool(self._allowed(peer))
         except Exception:
             log.exception("_isClientAllowed() failed, so the peer is refused")
-            return False
+            welcome = False
+        if not welcome:
+            sock.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the program does not want this peer")
+        return sock, peer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+@final
+class GuardedListener:
+    """A listener with a guarded socket; to be used as `Listener` is."""
+
+    def __init__(self, listener: Listener, allowed: Callable[[Any], object]) -> None:
+        self.socket = GuardedSocket(listener.socket, allowed)
+        self.address = listener.address
+        self.is_unix = listener.is_unix
+        self.warnings = listener.warnings
+        self.allows = listener.allows
+        self.begin_drain = listener.begin_drain
+        self.close = listener.close

@@ -28,7 +28,7 @@ class Loop:
     _stop_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
-        self._mailbox: Mailbox = Mailbox()
+        self._mailbox: Mailbox | None = None
         self._going = False
         self._hupReceived = False
         self._oldSIGs: list[tuple[int, Disposition]] = []
@@ -42,13 +42,17 @@ class Loop:
         # Programs end a server by setting this, from whatever thread.
         self._going = bool(value)
         if not value:
-            self._mailbox.put(News.LOOK)
+            self._tell(News.LOOK)
+
+    def _tell(self, news: News) -> None:
+        if self._mailbox is not None:
+            self._mailbox.put(news)
 
     def _threads(self) -> int:
         """How many requests run at a time."""
         return 1
 
-    def _serve(self, sock: object) -> None:  # noqa: ARG002
+    def _serve(self, sock: object, mailbox: Mailbox) -> None:  # noqa: ARG002
         """Serve as long as `_keepGoing`; the servers that know a protocol have this."""
         refuse(f"flup's {type(self).__name__} with a jobClass", "use a WSGIServer of flup.server, or socketserver")
 
@@ -62,12 +66,14 @@ class Loop:
         Returns:
             Whether SIGHUP has ended it.
         """
-        self._mailbox = Mailbox()
+        # Not made with the server: a program may close all descriptors in between, to become a daemon.
+        mailbox = self._mailbox = Mailbox()
         self._going = True
         self._hupReceived = False
         self._installSignalHandlers()
         try:
-            self._serve(sock)
+            with mailbox.woken_by_signals():
+                self._serve(sock, mailbox)
         finally:
             self._going = False
             self._restoreSignalHandlers()
@@ -96,7 +102,7 @@ class Loop:
         if self._going:
             self._keepGoing = False
         else:
-            self._mailbox.put(News.HURRY)
+            self._tell(News.HURRY)
 
     def _installSignalHandlers(self) -> None:
         self._oldSIGs = []

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from queue import Empty
 from typing import Final, final
 
 from penstock.compat.flup.news import Mailbox, News
@@ -85,12 +84,8 @@ class Supervision:
 
     def _watch(self, wanted: Callable[[], bool], periodic: Callable[[], object] | None) -> None:
         while wanted():
-            news = None
-            try:
-                news = self._mailbox.get(timeout=None if periodic is None else TICK)
-            except Empty:
-                pass
-            if news is News.ENDED:
+            if self._mailbox.get(None if periodic is None else TICK) is News.ENDED:
+                self._thread.join()
                 return
             if periodic is not None:
                 periodic()
@@ -98,10 +93,7 @@ class Supervision:
     def _see_off(self) -> None:
         until = time.monotonic() + self._grace
         while self._thread.is_alive():
-            try:
-                news = self._mailbox.get(timeout=max(0.0, until - time.monotonic()))
-            except Empty:
-                news = None
+            news = self._mailbox.get(max(0.0, until - time.monotonic()))
             if news is News.ENDED:
                 self._thread.join()
             elif news is not News.LOOK:

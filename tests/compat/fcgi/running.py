@@ -1,0 +1,38 @@
+"""This file runs old programs as web servers do; the old top-level modules are found on PYTHONPATH, as aliases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.compat.jon.programs import Runner
+from tests.processes import ROOT
+
+ALIAS = "import sys\nfrom penstock.compat import {0}\nsys.modules[__name__] = {0}\n"
+MODULES = ("fcgi", "flipflop", "fastcgi", "gevent_fastcgi", "fcgisgi")
+
+
+class OldPrograms(Runner):
+    """Runs programs that import one of MODULES."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        for name in MODULES:
+            (folder / "path" / f"{name}.py").write_text(ALIAS.format(name))
+
+    def script(self, text: str) -> Path:
+        """Make a program."""
+        path = self.folder / "program.fcgi"
+        path.write_text(text)
+        return path
+
+    def environ(self, more=None):
+        paths = (self.folder / "path", ROOT / "src")
+        return {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(map(str, paths)), **(more or {})}
+
+
+def split(output: bytes) -> tuple[dict[str, str], bytes]:
+    """Head and body of what a CGI program has written."""
+    head, mark, body = output.partition(b"\r\n\r\n")
+    assert mark, output
+    return dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")), body
