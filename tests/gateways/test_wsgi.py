@@ -14,11 +14,6 @@ from penstock.testing import MemoryRequest
 from tests.gateways.wsgi_calls import BOTH_WAYS, PLAIN, Chunks, answer, gateway, responding, run, validated
 
 
-@pytest.fixture(autouse=True)
-def nothing_warned_before(monkeypatch):
-    monkeypatch.setattr(wsgi, "_warned", set())
-
-
 def seen_environ(params=None, **options):
     """The environ that an application sees."""
     seen: dict[str, object] = {}

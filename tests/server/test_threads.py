@@ -276,7 +276,10 @@ class TestErrors:
         def fail(request):
             raise LookupError("bug")
 
-        for gateway in (lambda request: None, fail):
+        def leave(request):
+            raise SystemExit
+
+        for gateway in (lambda request: None, fail, leave):
             with serve(None, gateway=gateway) as server, server.connect() as peer:
                 assert peer.ask().status == 500
                 assert peer.ask(method="HEAD").body == b""

@@ -256,7 +256,7 @@ class _Response:
     def _fit(self, body: bytes, declared: int) -> bytes:
         if len(body) < declared:
             raise BodyMismatch(f"the response has {len(body)} bytes and its Content-Length says {declared}")
-        _log.warning("a response was cut to its Content-Length of %d; the application gave %d", declared, len(body))
+        self._warn_of_excess()
         return body[:declared]
 
     def _write(self, chunk: bytes, may_end: bool) -> None:
@@ -291,7 +291,9 @@ class _Response:
     def _warn_of_excess(self) -> None:
         if self._sends_body and not self._excess:
             self._excess = True
-            _log.warning("the application gave more bytes than its Content-Length; the rest was dropped")
+            params = self._request.params
+            what = f"{params.get('REQUEST_METHOD')!a} {params.get('SCRIPT_NAME', '') + params.get('PATH_INFO', '')!a}"
+            _warn_once(f"{what}: the application gave more bytes than its Content-Length; the rest was dropped")
 
     def _finish(self) -> None:
         block = b""

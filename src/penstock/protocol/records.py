@@ -69,7 +69,7 @@ class RecordReader:
         while end - position >= HEADER_LENGTH:
             version, kind, request_id, length, padding = unpack_from(data, position)
             if version != VERSION:
-                raise RemoteProtocolError(f"a record of version {version}; this is no FastCGI {VERSION} peer")
+                raise RemoteProtocolError(_not_fastcgi(version))
             start = position + HEADER_LENGTH
             stop = start + length
             if stop + padding > end:
@@ -94,6 +94,12 @@ class SpentReader(RecordReader):
             LocalProtocolError: always.
         """
         raise LocalProtocolError(f"{len(data)} bytes were fed to a connection that has broken the protocol before")
+
+
+def _not_fastcgi(version: int) -> str:
+    # The classic mistake has a capital letter, of GET or POST, where the version stands.
+    http = "; it looks like HTTP: with nginx, use fastcgi_pass and not proxy_pass" if chr(version).isupper() else ""
+    return f"a record of version {version}; this is no FastCGI {VERSION} peer{http}"
 
 
 def record(kind: int, request_id: int, content: Buffer = b"", padding: int = 0) -> bytes:

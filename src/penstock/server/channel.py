@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from penstock.connection.application import ApplicationConnection
 from penstock.server.outlet import Outlet
 from penstock.server.pump import Pump
+from penstock.server.tenant import Tenant
 from penstock.server.timers import Timers
 
 if TYPE_CHECKING:
@@ -20,19 +21,6 @@ _DONTWAIT: Final = socket.MSG_DONTWAIT
 RECEIVE_SIZE: Final = 65536
 LINGER_IDLE: Final = 2.0
 """Seconds without input after which a lingering connection is closed; libfcgi waits as long."""
-
-
-class Tenant(Protocol):
-    """A request that is open on a channel."""
-
-    def starve(self) -> None:
-        """No more input comes; what is complete may still be answered."""
-
-    def cut(self) -> None:
-        """Nobody takes the answer any more."""
-
-    def forget(self) -> None:
-        """The channel is gone, so a request that no handler has seen never will be."""
 
 
 class Hub(Protocol):
@@ -336,6 +324,9 @@ class Channel:
     def _dispose(self) -> None:
         self.unwatch()
         self._hub.timers.clear(self)
+        # A child that the application has forked holds the descriptor too; closing ours alone would end nothing.
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         self._hub.discard(self)
         self.pump = self.out.pump = None  # It knows us: without the circle, memory is free at once.

@@ -122,6 +122,8 @@ class Intake:
         exchange = Exchange(channel, event.request_id, event.role, self._options)
         channel.tenants[event.request_id] = exchange
         channel.open.add(exchange)
+        if channel.closing:
+            exchange.cut()  # A handler has closed it meanwhile, and could not know of this one.
         channel.served += 1
         try:
             exchange.admit(event.names, event.values)

@@ -6,6 +6,7 @@ RUNNING --stop--> DRAINING --all finished, or out of time--> STOPPED
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -35,13 +36,24 @@ class Lifecycle:
         grace: seconds between the first stop and the hard end.
         wake: makes the server's threads look at the state; must be safe to call from a signal handler.
         cleanup: what must not be left behind even by a hard end, such as the socket's path.
+        keep_out: keeps newcomers away while the server stops; called inside a signal handler, perhaps twice.
+        unfinished: how many requests a hard end would cut off.
     """
 
-    def __init__(self, grace: float, wake: Callable[[], None], cleanup: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        grace: float,
+        wake: Callable[[], None],
+        cleanup: Callable[[], None],
+        keep_out: Callable[[], None] = lambda: None,
+        unfinished: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.state = State.RUNNING
         self._grace = grace
         self._wake = wake
         self._cleanup = cleanup
+        self._keep_out = keep_out
+        self._unfinished = unfinished
 
     def stop(self) -> None:
         """Begin to drain; safe from a signal handler, so it takes no lock."""
@@ -49,9 +61,14 @@ class Lifecycle:
             self.state = State.DRAINING
             self._wake()
 
-    def exit_now(self) -> None:
+    def exit_now(self, reason: str = "told a second time to stop") -> None:
         """End the process at once with status 0; connections break, nothing else is left behind."""
         self._cleanup()
+        cut = self._unfinished()
+        if cut:
+            # Not through the log: the signal may have interrupted it.
+            with contextlib.suppress(OSError):
+                os.write(2, f"penstock: {reason}: {cut} unfinished requests were cut off\n".encode())
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 try:
@@ -65,9 +82,13 @@ class Lifecycle:
         """Obey a stop signal: the first one drains and sets the alarm for the hard end, which the second one is."""
         if self.state is not State.RUNNING:
             self.exit_now()
+        # At once, for the only thread may be busy with a request for long, and a successor may wait for the place.
+        with contextlib.suppress(Exception):
+            self._keep_out()
         self.stop()
         # An alarm reaches the main thread even while it sits in a handler, which no timer of ours does.
-        signal.signal(signal.SIGALRM, lambda *_: self.exit_now())
+        late = f"not finished {self._grace:g} s after the stop"
+        signal.signal(signal.SIGALRM, lambda *_: self.exit_now(late))
         signal.setitimer(signal.ITIMER_REAL, self._grace)
 
     @contextmanager

@@ -66,7 +66,13 @@ class LoopServer:
             MPXS_CONNS: "0" if options.limits.requests == 1 else "1",
         }
         self.loop = new_loop()
-        self.lifecycle = Lifecycle(options.graceful_timeout, self._wake, self._close_listeners)
+        self.lifecycle = Lifecycle(
+            options.graceful_timeout,
+            self._wake,
+            self._close_listeners,
+            self._keep_out,
+            lambda: sum(len(connection.exchanges) for connection in self.connections),
+        )
         self._gateway = gateway
         self._listeners = listeners
         self._access_log = access_log
@@ -99,6 +105,10 @@ class LoopServer:
         # A loop that is closed has stopped already.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._stop.set)
+
+    def _keep_out(self) -> None:
+        for listener in self._listeners:
+            listener.begin_drain()
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

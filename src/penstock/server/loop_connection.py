@@ -238,6 +238,8 @@ class LoopConnection(asyncio.Protocol):
             if self.protocol.input_pending:
                 self._linger()
             else:
+                # A child that the application has forked holds the descriptor too: closing ours alone ends nothing.
+                self._transport.write_eof()
                 self._transport.close()
         elif self._hub.draining:
             self.close_if_idle()

@@ -44,6 +44,9 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads cannot serve anything; say 1 or more")
+        for role in self.roles:
+            if not isinstance(role, Role):
+                raise ValueError(f"a role is a member of penstock.Role, such as Role.RESPONDER; {role!a} is none")
         if self.max_body < 0 or self.body_memory < 0:
             raise ValueError("a body cannot be limited to less than 0 bytes")
         if not (self.io_timeout > 0 and self.graceful_timeout > 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
@@ -108,7 +109,10 @@ def _serve_on(
     try:
         from penstock.server.accesslog import AccessLog
 
-        access_log = AccessLog(1, log_style) if log_style is not None else None
+        # A copy of our own: an application that closes descriptor 1 gives the number to a connection.
+        access_log = None
+        if log_style is not None:
+            access_log = AccessLog(fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3), log_style)
         # A web server that starts an application mostly starts several.
         multiprocess = home is Home.FASTCGI
         server = make_server(app, interface, listeners, options, access_log, multiprocess=multiprocess)

@@ -33,6 +33,7 @@ from penstock.server.poller import Poller, best_poller
 from penstock.server.timers import Timers, Vigil
 from penstock.server.tracing import RecordTrace
 
+_UNDELIVERED: Final = 499  # what nginx's access log says of a response that nobody took
 FRESH_GRACE: Final = 0.5
 """Seconds that a connection which has not said anything yet gets once the server stops."""
 
@@ -78,7 +79,9 @@ class ThreadServer:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._drain_lock = threading.Lock()
-        self.lifecycle = Lifecycle(options.graceful_timeout, self._wake, self._close_listeners)
+        self.lifecycle = Lifecycle(
+            options.graceful_timeout, self._wake, self._close_listeners, self._keep_out, self._unfinished
+        )
         capacity = str(options.limits.requests)
         self._values = {
             # True of this transport: idle connections cost no thread, and requests of one connection run side by side.
@@ -177,6 +180,13 @@ class ThreadServer:
     def _check_drained(self) -> None:
         if not self._doors and not self._channels and not self._ready:
             self.lifecycle.state = State.STOPPED
+
+    def _keep_out(self) -> None:
+        for listener in self._listeners:
+            listener.begin_drain()
+
+    def _unfinished(self) -> int:
+        return sum(len(channel.open) for channel in list(self._channels))
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
@@ -286,18 +296,22 @@ class ThreadServer:
                 exchange.prepare()
                 self._gateway(exchange)
         except Disconnected as error:
+            exchange.status = _UNDELIVERED
             log.debug("a response was not delivered: %s", error)
-        except Exception:
+        except BaseException:
+            # Also SystemExit: it would end a thread without a word.
             _log_fault()
-        if not exchange.ended:
-            self._conclude(channel, exchange)
-        exchange.release()
-        if self._access_log is not None:
-            self._access_log.write(exchange, time.perf_counter() - began)
-        exchange.leave_pump()
-        if not channel.watched:
-            channel.rest()
-        channel.leave()
+        try:
+            if not exchange.ended:
+                self._conclude(channel, exchange)
+            exchange.release()
+            if self._access_log is not None:
+                self._access_log.write(exchange, time.perf_counter() - began)
+            exchange.leave_pump()
+            if not channel.watched:
+                channel.rest()
+        finally:
+            channel.leave()
 
     def _conclude(self, channel: Channel, exchange: Exchange) -> None:
         """End what a gateway has left open."""
@@ -308,9 +322,10 @@ class ThreadServer:
             exchange.abort()
         else:
             exchange.status = exchange.fault.status if exchange.fault is not None else 500
-            exchange.reference = exchange.reference or new_reference()
-            reason = exchange.fault.reason if exchange.fault is not None else "the application gave no answer"
-            self.notices.warn(f"answered {exchange.status} [{exchange.reference}]: {reason}")
+            if not exchange.reference:  # else the gateway has said already what went wrong
+                exchange.reference = new_reference()
+                reason = exchange.fault.reason if exchange.fault is not None else "the application gave no answer"
+                self.notices.warn(f"answered {exchange.status} [{exchange.reference}]: {reason}")
             head_only = exchange.params.get("REQUEST_METHOD") == "HEAD"
             exchange.refuse(error_page(exchange.status, exchange.reference, head_only=head_only))
             channel.settle()

@@ -38,7 +38,7 @@ class Live:
         self._news = threading.Event()
         self._set_up = server._setupSocket
         server._setupSocket = self._noticed
-        self._thread = threading.Thread(target=self._run, name="flup's server")
+        self._thread = threading.Thread(target=self._run, name="flup's server", daemon=True)
         self._thread.start()
         assert self._news.wait(PATIENCE)
         if self._failure is not None:

@@ -130,9 +130,13 @@ class Facade(Loop):
         return listeners
 
     def _run(self) -> bool:
-        sock = self._setupSocket()
+        self._begin()
         try:
-            return Loop.run(self, sock)
+            sock = self._setupSocket()
+            try:
+                return self._loop(sock)
+            finally:
+                self._cleanupSocket(sock)
+                self.shutdown()
         finally:
-            self._cleanupSocket(sock)
-            self.shutdown()
+            self._going = False

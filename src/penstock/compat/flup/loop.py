@@ -66,10 +66,19 @@ class Loop:
         Returns:
             Whether SIGHUP has ended it.
         """
+        self._begin()
+        return self._loop(sock)
+
+    def _begin(self) -> None:
+        """From here on whatever ends the server counts, also if it has not come to serving yet."""
         # Not made with the server: a program may close all descriptors in between, to become a daemon.
-        mailbox = self._mailbox = Mailbox()
+        self._mailbox = Mailbox()
         self._going = True
         self._hupReceived = False
+
+    def _loop(self, sock: object) -> bool:
+        mailbox = self._mailbox
+        assert mailbox is not None
         self._installSignalHandlers()
         try:
             with mailbox.woken_by_signals():

@@ -69,7 +69,8 @@ class FCGIApp(GatewayApp):
                         environ["wsgi.errors"].write(event.content.decode("utf-8", "backslashreplace"))
                 elif isinstance(event, RequestEnded):
                     if event.protocol_status and not output:
-                        raise ConnectionError(f"the application refused the request: {event.protocol_status!r}")
+                        status = event.protocol_status
+                        raise ConnectionError(f"the application refused the request: {getattr(status, 'name', status)}")
                     return True
             return False
 
