@@ -10,7 +10,7 @@ from typing import Final, Protocol, final
 
 from penstock.server.channel import Channel, Hub
 from penstock.server.listen import Listener
-from penstock.server.notices import Notices
+from penstock.server.notices import Notices, log
 
 _LEFT: Final = frozenset(
     {
@@ -137,4 +137,10 @@ class Door:
         if sock.gettimeout() is not None:
             # The application has called socket.setdefaulttimeout(), and no read of ours may wait for that.
             sock.setblocking(False)
-        return self._host.welcome(sock)
+        try:
+            return self._host.welcome(sock)
+        except Exception:
+            # Nobody expects this; but the door must stay open for the others.
+            sock.close()
+            log.exception("%s: a connection could not be taken in; this is a fault of penstock", listener.address)
+            return _Nobody.STAYS

@@ -145,8 +145,11 @@ def test_nobody_at_the_address_is_an_oserror(app_class, sock_dir):
         app_class(connect=f"{sock_dir}/none")({"wsgi.input": io.BytesIO()}, lambda *args: None)
 
 
+END_OF_STDIN = bytes((1, 5, 0, 1, 0, 0, 0, 0))
+
+
 class Listening:
-    """An application by hand: takes one connection, reads a bit, says something and closes."""
+    """An application by hand: takes one connection, reads the request, says something and closes."""
 
     def __init__(self, folder, says: bytes) -> None:
         self.path = f"{folder}/hand"
@@ -159,7 +162,9 @@ class Listening:
     def _serve(self, says: bytes) -> None:
         sock, _ = self._listener.accept()
         with sock:
-            self.heard = sock.recv(65536)
+            heard = b""
+            while not heard.endswith((END_OF_STDIN, b",")):  # FastCGI's last record, or the end of SCGI's header
+                heard += sock.recv(65536)
             sock.sendall(says)
 
     def __enter__(self) -> Listening:

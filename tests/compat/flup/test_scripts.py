@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import socket
 import subprocess
 
 import pytest
 
 from penstock.client import Client
+from tests.compat.flup.waiting import client_of
 from tests.gateways.responses import parse
 from tests.homes.children import cgi_environ
 from tests.processes import PATIENCE
@@ -57,25 +56,14 @@ def application(programs):
     programs.write("yourapplication.py", APPLICATION)
 
 
-def client(sock_dir, name="s") -> Client:
-    return Client(f"unix:{sock_dir}/{name}", timeout=PATIENCE)
-
-
-def wait_for(path) -> None:
-    """Wait until somebody listens at a unix socket: another process tells nobody when it does."""
-    for _ in range(2000):
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-                return
-            except OSError:
-                select.select([], [], [], 0.01)
-    raise AssertionError(f"nobody listens at {path}")
+def client_of_listener(sock_dir) -> Client:
+    """A client of the socket that a web server has opened: it may connect before the script accepts."""
+    return Client(f"unix:{sock_dir}/listener", timeout=PATIENCE)
 
 
 def test_a_web_server_starts_it_with_a_listening_socket(programs, listener, sock_dir):
     program = programs(SCRIPT, stdin=listener)
-    with client(sock_dir, "listener") as web_server:
+    with client_of_listener(sock_dir) as web_server:
         response = web_server.request("POST", "/a/b", body=b"body")
         assert response.body == b"|/a/b\nbody\nTrue False False"
     assert program.stop(signal.SIGTERM) == 0
@@ -86,7 +74,7 @@ def test_a_web_server_starts_it_with_a_listening_socket(programs, listener, sock
 def test_systemds_sockets_are_served_too(programs, listener, sock_dir):
     text = "import os\nos.environ['LISTEN_PID'] = str(os.getpid())\nos.dup2(0, 3)\nos.dup2(1, 0)\n" + SCRIPT
     program = programs(text, stdin=listener, env={"LISTEN_FDS": "1"})
-    with client(sock_dir, "listener") as web_server:
+    with client_of_listener(sock_dir) as web_server:
         assert web_server.request("GET", "/x").status == 200
     assert program.stop(signal.SIGTERM) == 0
 
@@ -110,7 +98,7 @@ def test_the_option_for_cgi_says_the_same_as_the_environment(programs):
 
 def test_forced_cgi_on_a_listening_socket_is_told_and_serves_fastcgi(programs, listener, sock_dir):
     program = programs(SCRIPT, env={"FCGI_FORCE_CGI": "y"}, stdin=listener)
-    with client(sock_dir, "listener") as web_server:
+    with client_of_listener(sock_dir) as web_server:
         assert web_server.request("GET", "/x").status == 200
     assert "standard input is a listening socket" in program.errors()
 
@@ -150,8 +138,7 @@ def test_the_cgi_server_of_flup_says_when_it_is_the_wrong_one(programs, listener
 def test_a_signal_ends_it_at_once_though_nothing_moves(module, number, status, programs, sock_dir):
     # flup's master of children sleeps in select() and does not notice
     program = programs(RESTARTING.format(module=module))
-    wait_for(sock_dir / "s")
-    with client(sock_dir) as web_server:
+    with client_of(f"unix:{sock_dir}/s", program.popen) as web_server:
         assert web_server.request("GET", "/").status == 200
         # the connection is kept, and idle
         assert program.stop(number) == status
@@ -162,7 +149,7 @@ def test_a_signal_ends_it_at_once_though_nothing_moves(module, number, status, p
 
 def test_usr1_ends_the_threaded_server_as_fastcgi_managers_mean_it(programs, sock_dir):
     program = programs(RESTARTING.format(module="fcgi"))
-    wait_for(sock_dir / "s")
+    client_of(f"unix:{sock_dir}/s", program.popen).close()
     assert program.stop(signal.SIGUSR1) == 0
     assert program.read() == b"over\n"
 
@@ -170,9 +157,9 @@ def test_usr1_ends_the_threaded_server_as_fastcgi_managers_mean_it(programs, soc
 def test_usr1_does_not_kill_the_forking_server(programs, sock_dir):
     # it kills flup's master
     program = programs(RESTARTING.format(module="fcgi_fork"))
-    wait_for(sock_dir / "s")
+    client_of(f"unix:{sock_dir}/s", program.popen).close()
     program.popen.send_signal(signal.SIGUSR1)
-    with client(sock_dir) as web_server:
+    with client_of(f"unix:{sock_dir}/s", program.popen) as web_server:
         assert web_server.request("GET", "/").status == 200
     assert program.stop(signal.SIGTERM) == 0
 
@@ -187,7 +174,7 @@ def test_handlers_of_the_program_are_back_when_the_server_has_ended(programs, so
         "print(WSGIServer(app, bindAddress='s').run(), signal.getsignal(signal.SIGHUP) is own,"
         " signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
     )
-    wait_for(sock_dir / "s")
+    client_of(f"unix:{sock_dir}/s", program.popen).close()
     program.popen.send_signal(signal.SIGHUP)
     assert program.read() == b"True True True\n"
 
@@ -201,8 +188,7 @@ def test_the_applications_own_log_configuration_is_left_alone(programs, sock_dir
         "    raise LookupError('on purpose')\n"
         "WSGIServer(app, bindAddress='s').run()\n"
     )
-    wait_for(sock_dir / "s")
-    with client(sock_dir) as web_server:
+    with client_of(f"unix:{sock_dir}/s", program.popen) as web_server:
         assert web_server.request("GET", "/").status == 500
     program.popen.send_signal(signal.SIGTERM)
     assert b"\nLookupError: on purpose\n" in program.read()
