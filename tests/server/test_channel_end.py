@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from penstock.server.lifecycle import Lifecycle
 from tests.server.peers import PLAIN
 
 
 def test_a_copy_of_the_descriptor_in_a_child_of_the_application_does_not_keep_the_connection(serve):
-    copies = []
+    copies: list[socket.socket] = []
 
     def app(environ, start_response):
         # What a fork leaves in the child.
@@ -28,7 +29,7 @@ def test_a_copy_of_the_descriptor_in_a_child_of_the_application_does_not_keep_th
 
 
 def test_a_hard_end_says_how_many_requests_it_cuts_off(monkeypatch, capfd):
-    codes = []
+    codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     Lifecycle(1, lambda: None, lambda: None, unfinished=lambda: 3).exit_now("out of time")
     assert codes == [0]
