@@ -135,9 +135,25 @@ def test_everybody_who_waits_in_the_listeners_queue_is_answered(serve):
             peer.sock.close()
 
 
-def test_serving_takes_longer_than_the_drain_and_still_nobody_is_lost(serve, monkeypatch):
+def test_nobody_in_the_queue_is_lost_when_serving_takes_longer_than_the_drain(serve, monkeypatch):
     monkeypatch.setattr(door, "MOST_DRAIN", 0.0)
-    test_everybody_who_waits_in_the_listeners_queue_is_answered(serve)
+    gate = Gate()
+
+    def app(environ, start_response):
+        gate()
+        threading.Event().wait(3 * door.QUIET)  # the work
+        return hello(environ, start_response)
+
+    with serve(app) as server:
+        count = server.server._options.threads
+        first = [server.connect().send(request()) for _ in range(count)]
+        gate.arrivals(count)
+        queued = [server.connect().send(request()) for _ in range(40)]
+        server.server.stop()
+        gate.open()
+        for peer in first + queued:
+            assert peer.answer().status == 200
+            peer.sock.close()
 
 
 def test_new_connections_are_kept_away(serve):
