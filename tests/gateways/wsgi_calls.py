@@ -8,7 +8,6 @@ from wsgiref.validate import validator
 
 import pytest
 
-from penstock.gateways import wsgi
 from penstock.gateways.request import Disconnected, Request
 from penstock.gateways.webserver import cgi_params
 from penstock.gateways.wsgi import WSGIGateway
@@ -100,12 +99,6 @@ class Leaving(Request):
 
     def abort(self) -> None:
         self.broken_off = True
-
-
-@pytest.fixture
-def nothing_warned_before(monkeypatch):
-    """Some warnings are given once in a process."""
-    monkeypatch.setattr(wsgi, "_warned", set())
 
 
 def validated(app):

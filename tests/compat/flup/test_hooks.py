@@ -54,7 +54,7 @@ def test_with_debug_the_page_has_the_traceback_escaped_and_no_values_of_variable
     response = answer(serve(application, debug=True))
     assert response.status == 500
     assert b"LookupError: on &lt;purpose&gt;" in response.body
-    assert b"test_requests.py" in response.body
+    assert b"test_hooks.py" in response.body
     assert response.get("X-Before") is None
     assert "LookupError: on <purpose>" in caplog.text
 
