@@ -173,7 +173,11 @@ class Channel:
             self._hub.rearm(self.fd)
             return
         with self._lock:
-            if self.closed or self.watched:
+            if self.closed:
+                return
+            if self.watched:
+                # Another thread has just begun to; its event may have come to this one, and is spent.
+                self._hub.rearm(self.fd)
                 return
             self._hub.watch(self.fd, self.on_ready)
             self.watched = True
