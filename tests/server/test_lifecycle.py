@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ import threading
 import pytest
 
 from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle, State
+from tests.processes import PATIENCE
 
 
 class Ended(BaseException):
@@ -47,7 +49,7 @@ def wakeup():
 
 
 def handlers() -> list[object]:
-    return [signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGALRM)]
+    return [signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGALRM, signal.SIGURG)]
 
 
 def test_stopping_is_asked_for_once(lifecycle, steps):
@@ -92,9 +94,56 @@ def test_the_alarm_does_the_same(lifecycle, steps, wakeup):
 def test_without_a_stop_the_alarm_of_the_program_is_left_alone(lifecycle, steps, wakeup):
     before = handlers()
     with lifecycle.signals(wakeup[1].fileno()):
-        assert signal.getsignal(signal.SIGALRM) == before[-1]
+        assert signal.getsignal(signal.SIGALRM) == before[-2]
     assert steps == []
     assert handlers() == before
+
+
+def test_a_signal_that_the_main_thread_does_not_notice_is_passed_on_to_it(steps):
+    """As when it comes just before the main thread waits for input: another thread reads its byte."""
+    arrived, arriving = os.pipe()  # the bytes of signals
+    woken, waking = os.pipe()  # what the main thread waits for
+    os.set_blocking(arriving, False)
+    lifecycle = Lifecycle(7.0, lambda: os.write(waking, b"x"), lambda: None)
+    waits = threading.Event()
+
+    def elsewhere() -> None:
+        assert waits.wait(PATIENCE)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        data = os.read(arrived, 64)
+        assert data == bytes([signal.SIGTERM])
+        lifecycle.pass_on(data)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    poll = select.poll()
+    poll.register(woken, select.POLLIN)
+    with lifecycle.signals(arriving):
+        waits.set()
+        assert poll.poll(PATIENCE * 1000)
+        assert lifecycle.state is State.DRAINING
+    thread.join()
+    for end in (arrived, arriving, woken, waking):
+        os.close(end)
+
+
+def test_plain_wakes_and_signals_that_are_not_obeyed_are_nobodys_business(lifecycle, wakeup, monkeypatch):
+    kicks: list[int] = []
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: kicks.append(number))
+
+    def elsewhere(data: bytes) -> None:
+        thread = threading.Thread(target=lifecycle.pass_on, args=(data,))
+        thread.start()
+        thread.join()
+
+    elsewhere(bytes([signal.SIGTERM]))
+    with lifecycle.signals(wakeup[1].fileno()):
+        lifecycle.pass_on(bytes([signal.SIGTERM]))
+        elsewhere(b"\0\0")
+        elsewhere(bytes([signal.SIGURG]))
+        assert kicks == []
+        elsewhere(bytes([0, signal.SIGTERM]))
+        assert kicks == [signal.SIGURG]
 
 
 def test_outside_of_the_main_thread_signals_are_left_alone(lifecycle, wakeup):

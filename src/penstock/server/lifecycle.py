@@ -20,6 +20,11 @@ from typing import Final
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """What a web server, a supervisor or a keyboard sends to end an application (SIGUSR1: the FastCGI convention)."""
 
+_KICK: Final = signal.SIGURG
+"""Sent to the main thread to make it look up; nobody minds it, as it does nothing where no handler is set."""
+
+_NO_SIGNAL: Final = bytes((0, _KICK))
+
 
 class State(Enum):
     """Where a server stands."""
@@ -50,6 +55,7 @@ class Lifecycle:
     ) -> None:
         self.state = State.RUNNING
         self._grace = grace
+        self._kicks = False
         self._wake = wake
         self._cleanup = cleanup
         self._keep_out = keep_out
@@ -91,6 +97,16 @@ class Lifecycle:
         signal.signal(signal.SIGALRM, lambda *_: self.exit_now(late))
         signal.setitimer(signal.ITIMER_REAL, self._grace)
 
+    def pass_on(self, arrived: bytes) -> None:
+        """Tell the main thread of signals whose bytes another thread has read from the descriptor of `signals`.
+
+        Python runs handlers in the main thread alone, when that looks for them. A signal that comes just before it waits
+        for input would be seen when something arrives for it, which may be never.
+        """
+        main = threading.main_thread()
+        if self._kicks and arrived.strip(_NO_SIGNAL) and threading.current_thread() is not main and main.ident:
+            signal.pthread_kill(main.ident, _KICK)
+
     @contextmanager
     def signals(self, wakeup_fd: int) -> Iterator[None]:
         """Obey the stop signals while the block runs, if this is the main thread; else the caller has to stop us.
@@ -103,12 +119,17 @@ class Lifecycle:
             return
         before = {number: signal.signal(number, self.on_stop_signal) for number in STOP_SIGNALS}
         alarm = signal.getsignal(signal.SIGALRM)
+        kick = signal.getsignal(_KICK)
+        if kick in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(_KICK, lambda *_: None)  # A signal that is ignored interrupts nothing.
+        self._kicks = True
         wakeup_before = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
         try:
             yield
         finally:
             if self.state is not State.RUNNING:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            self._kicks = False
             signal.set_wakeup_fd(wakeup_before)
-            for number, handler in [*before.items(), (signal.SIGALRM, alarm)]:
+            for number, handler in [*before.items(), (signal.SIGALRM, alarm), (_KICK, kick)]:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)

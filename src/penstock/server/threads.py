@@ -151,7 +151,7 @@ class ThreadServer:
 
     def _on_wake(self) -> None:
         try:
-            os.read(self._wake_read, 64)
+            self.lifecycle.pass_on(os.read(self._wake_read, 64))
         except BlockingIOError:
             pass
         self.rearm(self._wake_read)
