@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.gateways.handler import Handler, Request
     from penstock.protocol.spec import Role
+    from penstock.server.embedding import Server
     from penstock.server.serving import serve
 
 __version__ = "0.1.0"
 
-__all__ = ["Handler", "Request", "Role", "__version__", "serve"]
+__all__ = ["Handler", "Request", "Role", "Server", "__version__", "serve"]
 
 # A CGI child pays for every import, so a name costs nothing until it is asked for.
 _HOMES = {
     "Handler": "penstock.gateways.handler",
     "Request": "penstock.gateways.handler",
     "Role": "penstock.protocol.spec",
+    "Server": "penstock.server.embedding",
     "serve": "penstock.server.serving",
 }
 

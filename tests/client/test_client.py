@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
 
 import pytest
 
@@ -194,6 +195,29 @@ def test_a_filter_gets_both_streams_and_an_authorizer_none(path):
         client.request("GET", "/", role=Role.FILTER, body=b"in", data=b"file")
         client.request("GET", "/", role=Role.AUTHORIZER)
     assert seen == [(Role.FILTER, "4", {RecordType.STDIN: b"in", RecordType.DATA: b"file"})]
+
+
+def test_a_filter_is_told_when_a_file_was_changed_and_that_anything_else_is_new(path, tmp_path):
+    """It may answer from a cache by that alone."""
+    seen = []
+
+    def script(conversation):
+        for _ in range(3):
+            assert conversation.whole()
+            seen.append(int(conversation.params["FCGI_DATA_LAST_MOD"]))
+            conversation.finish(OK)
+
+    file = tmp_path / "data"
+    file.write_bytes(b"file")
+    os.utime(file, (0, 86_400.5))
+    before = int(time.time())
+    with Peer(script, path) as peer, Client(peer.address) as client:
+        with open(file, "rb") as opened:
+            client.request("GET", "/", role=Role.FILTER, data=opened)
+        client.request("GET", "/", role=Role.FILTER, data=b"data")
+        client.request("GET", "/", role=Role.FILTER, data=io.BytesIO(b"data"))
+    assert seen[0] == 86_400
+    assert all(before <= moment <= time.time() for moment in seen[1:])
 
 
 @pytest.mark.parametrize(

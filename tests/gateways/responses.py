@@ -16,6 +16,8 @@ def parse(data: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
         assert name, f"folded: {line!r}"
         assert name == name.strip()
         fields.append((name, value))
-    name, status = fields.pop()
+    first = fields[0][0] == "Status"
+    name, status = fields.pop(0 if first else -1)
     assert name == "Status"
+    assert not first or "Location" not in dict(fields), "HAProxy would make it a 302"
     return status, fields, body

@@ -182,3 +182,32 @@ def test_a_web_server_that_has_left_is_an_oserror_where_the_application_sends(mo
     assert run_cgi(ASGIOnce(app, new_reference=lambda: "1234"), POST, io.BytesIO(b"hello"), Gone()) == 1
     assert isinstance(caught[0], Disconnected)
     assert "failed" not in caplog.text
+
+
+def test_a_file_is_sent_by_its_path(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 200_000)
+
+    @http_only
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+
+    status, output = run(app)
+    assert (status, parse(output)[2]) == (0, b"x" * 200_000)
+    assert b"Content-Length: 200000\r\n" in output
+
+
+def test_a_websocket_is_a_426_for_a_cgi_program_has_but_one_answer():
+    @http_only
+    async def app(*_):
+        raise AssertionError("the application is not asked")
+
+    headers = {
+        "REQUEST_METHOD": "GET",
+        "HTTP_UPGRADE": "websocket",
+        "HTTP_SEC_WEBSOCKET_VERSION": "13",
+        "HTTP_SEC_WEBSOCKET_KEY": "c2l4dGVlbiBieXRlcyBvaw==",
+    }
+    _, output = run(app, {"SCRIPT_NAME": "/a.cgi", "PATH_INFO": "/x", **headers}, b"")
+    assert parse(output)[0] == "426 Upgrade Required"

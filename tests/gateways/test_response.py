@@ -37,6 +37,14 @@ class TestHead:
         assert head.index(b"Location:") < head.index(b"Status:")
         assert head.endswith(b"\r\nStatus: 303 See Other\r\n\r\n")
 
+    def test_status_can_be_put_first_for_an_authorizer(self):
+        """What stands before it lighttpd takes for the headers of a permission, and drops."""
+        head = encode_head("401", [HTML, ("Location", "/x")])
+        head.put_status_first()
+        assert head.to_bytes(3) == (
+            b"Status: 401 Unauthorized\r\nContent-Type: text/html\r\nLocation: /x\r\nContent-Length: 3\r\n\r\n"
+        )
+
     def test_native_strings_go_out_byte_for_byte(self):
         value = "caf\u00e9 \u00ff\u0080".encode().decode("latin-1")
         assert b"X: " + value.encode("latin-1") + b"\r\n" in encode_head("200 OK", [("X", value)]).to_bytes()

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.connection.application import ApplicationConnection
 from penstock.server.channel import LINGER_IDLE, Channel
+from penstock.server.quiet import has_input
 from penstock.server.timers import Timers
 from penstock.testing import build
 from tests.processes import PATIENCE
@@ -23,7 +24,7 @@ class Hub:
         self.timers.clock = lambda: self.now
         self.io_timeout = 10.0
         self.shared = shared
-        self.draining = False
+        self.crowded = False
         self.watched: dict[int, object] = {}
         self.armed = 0
         self.discarded: list[Channel] = []
@@ -225,8 +226,8 @@ class TestSettling:
         hub.watched[channel.fd]()
         assert channel.closed
 
-    def test_while_draining_an_idle_one_is_closed_unless_something_waits_unread(self, hub, channel, peer):
-        hub.draining = True
+    def test_among_too_many_an_idle_one_is_closed_unless_something_waits_unread(self, hub, channel, peer):
+        hub.crowded = True
         peer[1].send(b"x")
         channel.settle()
         assert not channel.closing
@@ -317,5 +318,5 @@ def test_a_reset_is_the_end_of_the_input():
         theirs.close()
         assert channel.receive() == b""
         assert channel.out.broken
-        assert not channel.has_input()
+        assert not has_input(channel.sock)
         channel.close()

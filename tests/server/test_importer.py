@@ -9,7 +9,8 @@ from types import FunctionType
 
 import pytest
 
-from penstock.server.importer import AppError, load
+from penstock.server.hosting import is_hosted
+from penstock.server.importer import AppError, has_old_name, load, use_old_names
 from tests.processes import environment
 
 APP = "def app(environ, start_response):\n    return [b'hello']\n"
@@ -138,6 +139,38 @@ def test_a_function_that_takes_any_arguments_is_an_application(site):
 def test_an_fcgi_script_is_loaded_as_python_and_its_main_part_does_not_run(site):
     site("dispatch.fcgi", "#!/usr/bin/env python3\n" + APP + "if __name__ == '__main__':\n    raise SystemExit\n")
     assert name_of("dispatch.fcgi") == "app"
+
+
+def test_an_fcgi_script_may_import_a_module_with_its_own_name(site):
+    site("ps_blog.py", APP)
+    assert load(site("ps_blog.fcgi", "from ps_blog import app")).__module__ == "ps_blog"
+
+
+def test_an_fcgi_script_finds_old_names_behind_its_own_folder(site, tmp_path):
+    site("old/ps_old.py", "name = 'old'")
+    site("old/ps_both.py", "name = 'old'")
+    site("site/ps_both.py", "name = 'own'")
+    use_old_names(str(tmp_path / "old"))
+    try:
+        load(
+            site(
+                "site/dispatch.fcgi",
+                f"import ps_old, ps_both\nassert (ps_old.name, ps_both.name) == ('old', 'own')\n{APP}",
+            )
+        )
+        assert has_old_name("ps_old")
+    finally:
+        use_old_names("")
+    assert not has_old_name("ps_old")
+
+
+@pytest.mark.parametrize("name", ["ps_serving.py", "serving.fcgi"])
+def test_an_application_that_begins_to_serve_while_it_is_loaded_is_told_where_that_belongs(site, name):
+    site(name, f"import penstock\n{APP}\npenstock.serve(app)")
+    with pytest.raises(AppError, match=f"{name} begins to serve while it is loaded") as caught:
+        load(name)
+    assert 'if __name__ == "__main__":' in caught.value.hint
+    assert not is_hosted()
 
 
 def test_an_fcgi_script_leaves_no_compiled_file_that_a_module_of_its_name_could_find(site, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 
 import pytest
@@ -103,6 +104,15 @@ class TestLimits:
         with serve(hello, limits=limits) as server, server.connect() as peer:
             assert peer.ask("/", keep=keep, extra=many).status == 431
             assert peer.ask().status == 200 if keep else peer.closed()
+
+    def test_a_page_of_our_own_is_in_both_logs_with_its_size_and_its_reference(self, serve, caplog):
+        with serve(hello, limits=Limits(params=2000), max_body=10) as server, server.connect() as peer:
+            pages = [peer.ask(extra={"HTTP_X": "x" * 3000}), peer.ask("/", b"x" * 11)]
+        for page, line in zip(pages, server.access_lines, strict=True):
+            (reference,) = re.findall(r"<p>Request (\w+)</p>", page.body.decode())
+            assert f" {page.status} {len(page.body)}B " in line
+            assert line.endswith(f" {reference}")
+            assert f"answered {page.status} [{reference}]: " in caplog.text
 
     def test_a_body_that_finds_no_room_is_a_507_and_the_next_one_is_served(self, serve, monkeypatch):
         class Full:

@@ -48,6 +48,13 @@ def wakeup():
         yield reading, writing
 
 
+def handled(number: int) -> None:
+    """What happens in the main thread on this signal."""
+    handler = signal.getsignal(number)
+    assert callable(handler)
+    handler(number, None)
+
+
 def handlers() -> list[object]:
     return [signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGALRM, signal.SIGURG)]
 
@@ -104,8 +111,12 @@ def test_a_signal_that_the_main_thread_does_not_notice_is_passed_on_to_it(steps)
     arrived, arriving = os.pipe()  # the bytes of signals
     woken, waking = os.pipe()  # what the main thread waits for
     os.set_blocking(arriving, False)
-    lifecycle = Lifecycle(7.0, lambda: os.write(waking, b"x"), lambda: None)
     waits = threading.Event()
+
+    def wake() -> None:
+        os.write(waking, b"x")
+
+    lifecycle = Lifecycle(7.0, wake, lambda: None)
 
     def elsewhere() -> None:
         assert waits.wait(PATIENCE)
@@ -127,9 +138,30 @@ def test_a_signal_that_the_main_thread_does_not_notice_is_passed_on_to_it(steps)
         os.close(end)
 
 
+def test_a_kick_that_is_lost_likewise_is_repeated(lifecycle, wakeup, monkeypatch):
+    kicks: list[int] = []
+
+    def kick(_thread: int, number: int) -> None:
+        kicks.append(number)
+        if len(kicks) == 3:
+            handled(number)
+
+    monkeypatch.setattr(signal, "pthread_kill", kick)
+    with lifecycle.signals(wakeup[1].fileno()):
+        thread = threading.Thread(target=lifecycle.pass_on, args=(bytes([signal.SIGTERM]),))
+        thread.start()
+        thread.join()
+    assert kicks == [signal.SIGURG] * 3
+
+
 def test_plain_wakes_and_signals_that_are_not_obeyed_are_nobodys_business(lifecycle, wakeup, monkeypatch):
     kicks: list[int] = []
-    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: kicks.append(number))
+
+    def kick(_thread: int, number: int) -> None:
+        kicks.append(number)
+        handled(number)
+
+    monkeypatch.setattr(signal, "pthread_kill", kick)
 
     def elsewhere(data: bytes) -> None:
         thread = threading.Thread(target=lifecycle.pass_on, args=(data,))

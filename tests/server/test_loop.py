@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from penstock.connection.limits import Limits
 from penstock.testing import build
 from tests.server.asgi_apps import answer, connect, hello, http_only, read_all, serving_asgi
 from tests.server.peers import begin, request
@@ -136,9 +137,11 @@ class TestRequests:
             assert peer.record() is None
         assert not called
 
-    def test_too_large_a_body_is_a_413(self, sock_dir):
-        with serving_asgi(hello, sock_dir, max_body=10) as served, connect(served) as peer:
-            assert peer.ask("/", b"x" * 11).status == 413
+    def test_what_we_answer_ourselves_is_in_the_access_log_with_its_size(self, sock_dir):
+        with serving_asgi(hello, sock_dir, max_body=10, limits=Limits(params=2000)) as served, connect(served) as peer:
+            pages = [peer.ask("/", b"x" * 11), peer.ask("/", extra={"HTTP_X": "x" * 3000})]
+        assert [page.status for page in pages] == [413, 431]
+        assert [line[1:] for line in served.log] == [(page.status, len(page.body)) for page in pages]
 
 
 class TestFailures:

@@ -58,6 +58,33 @@ class TestDisconnect:
             peer.sock.close()
             assert raised.wait(PATIENCE)
 
+    def test_sending_without_ever_waiting_raises_too(self, sock_dir):
+        left = threading.Event()
+        outcome = []
+        done = threading.Event()
+
+        @http_only
+        async def app(_scope, receive, send):
+            await read_all(receive)
+            assert left.wait(PATIENCE)  # the event loop stands still, and cannot notice
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            try:
+                for _ in range(1000):
+                    await send({"type": "http.response.body", "body": bytes(1000), "more_body": True})
+                outcome.append("all was taken")
+            except OSError:
+                outcome.append("raised")
+                raise
+            finally:
+                done.set()
+
+        with serving_asgi(app, sock_dir) as served, connect(served) as peer:
+            peer.send(request())
+            peer.sock.close()
+            left.set()
+            assert done.wait(PATIENCE)
+        assert outcome == ["raised"]
+
     def test_a_truncated_upload_is_a_disconnect_and_never_a_whole_body(self, sock_dir):
         messages = []
         done = threading.Event()

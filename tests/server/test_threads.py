@@ -175,7 +175,7 @@ class TestMultiplexing:
             peer.send(*(begin("/", request_id=number) for number in range(1, 102)))
             over = peer.answer(101)
             assert (over.status, over.protocol_status) == (503, ProtocolStatus.OVERLOADED)
-            assert "Retry-After: 1\r\n" in over.head
+            assert "\r\nRetry-After: 1" in over.head
             peer.send(*(build.stdin(b"%d" % number, number) for number in range(1, 101)))
             for number in range(1, 101):
                 assert peer.answer(number).body == b"%d" % number

@@ -19,7 +19,7 @@ from penstock.client.errors import (
     Refused,
     TimedOut,
 )
-from penstock.client.exchange import Body, Exchange, length_of
+from penstock.client.exchange import Body, Exchange, length_of, modified_of
 from penstock.client.wire import Trace, Wire
 from penstock.connection.events import TypeUnknown, ValuesReceived
 from penstock.connection.state import STREAMS
@@ -82,7 +82,7 @@ class Client:
             body: STDIN; its length is sent as CONTENT_LENGTH where it can be known beforehand.
             role: what the application is asked to be.
             params: parameters to set or, where the value is None, to leave out, after those made of the rest.
-            data: the second input stream of a Filter.
+            data: the second input stream of a Filter; a file goes with the time of its last change.
             keep_conn: keep the connection for the next request.
 
         Raises:
@@ -115,7 +115,8 @@ class Client:
         made: dict[str, str | None] = {**cgi_params(method, url, headers, content_length=length_of(body))}
         if role is Role.FILTER:
             length = length_of(data)
-            made |= {"FCGI_DATA_LAST_MOD": "0", "FCGI_DATA_LENGTH": None if length is None else str(length)}
+            made["FCGI_DATA_LAST_MOD"] = str(modified_of(data))
+            made["FCGI_DATA_LENGTH"] = None if length is None else str(length)
         made |= params or {}
         pairs = [(name, value) for name, value in made.items() if value is not None]
         wire = self._wire()

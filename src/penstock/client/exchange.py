@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from stat import S_ISREG
+from time import time
 from typing import BinaryIO, TypeAlias, cast, final
 
 from penstock.client.errors import BadAnswer, ConnectionLost, Refused
@@ -190,3 +192,15 @@ def length_of(source: Body) -> int | None:
     except OSError:  # a pipe
         return None
     return end - here
+
+
+def modified_of(source: Body) -> int:
+    """When an input stream was last changed, in seconds of Unix time: the file's own time, or now for what is no file.
+
+    A filter may answer from a cache by this alone (section 6.4), so what may have changed must not look old.
+    """
+    try:
+        about = os.fstat(cast(BinaryIO, source).fileno())
+    except (AttributeError, OSError):  # OSError: an io.BytesIO says so
+        return int(time())
+    return int(about.st_mtime if S_ISREG(about.st_mode) else time())

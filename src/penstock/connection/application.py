@@ -301,6 +301,10 @@ class ApplicationConnection:
         """Forget a request without END_REQUEST, which tells the web server of a broken response if we close now."""
         self._close_request(request_id)
 
+    def let_pause(self, request_id: int) -> None:
+        """The peer does not owe us the rest of this request's input: it is of a protocol that may fall silent."""
+        self._incomplete.discard(request_id)
+
     def _check_open(self, request_id: int) -> None:
         if request_id not in self._requests:
             raise LocalProtocolError(f"request {request_id} is not open")

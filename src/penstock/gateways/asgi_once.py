@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, final
 
-from penstock.gateways.asgi import ASGIApplication, ASGIGateway
+from penstock.gateways.asgi import ASGIGateway
+from penstock.gateways.asgi_scope import ASGIApplication
 from penstock.gateways.lifespan import Lifespan
 from penstock.gateways.request import AsyncRequest, Disconnected, Request, TruncatedInput
 
@@ -70,6 +71,9 @@ class _Bridge(AsyncRequest):
             return None
         self.input_ended = not piece
         return piece
+
+    async def upgrade(self) -> bool:
+        return False
 
     async def wait_disconnected(self) -> None:
         await self._over.wait()

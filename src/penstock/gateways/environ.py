@@ -240,8 +240,11 @@ def normalise(params: Params, mount: str | None = None) -> None:
         _split_at_mount(params, mount, script + path)
     if "QUERY_STRING" not in params:  # HAProxy, when the URL has none
         params["QUERY_STRING"] = ""
-    if not params.get("SERVER_NAME"):  # nginx without server_name sends ""
+    name = params.get("SERVER_NAME", "")
+    if not name:  # nginx without server_name sends ""
         params["SERVER_NAME"] = params.get("SERVER_ADDR") or "localhost"
+    elif ":" in name and name[-1] != "]" and name == params.get("HTTP_HOST"):  # HAProxy sends Host, with its port
+        params["SERVER_NAME"] = name.rpartition(":")[0]
     if not params.get("SERVER_PORT"):
         params["SERVER_PORT"] = "443" if scheme(params) == "https" else "80"
     if "SERVER_PROTOCOL" not in params:

@@ -67,6 +67,11 @@ class Output:
     # -- status and headers
 
     @property
+    def aborted(self) -> bool:
+        """Nobody takes the answer any more; a handler that works for long may look at it now and then."""
+        return self._raw.aborted
+
+    @property
     def status(self) -> int:
         """The status code, 200 unless it is set; its standard reason goes with it."""
         return self._status

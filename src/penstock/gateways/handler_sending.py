@@ -10,6 +10,7 @@ from penstock.gateways.compression import LEAST, Compressor, accepts_gzip, compr
 from penstock.gateways.request import Request
 from penstock.gateways.response import ResponseHead, encode_head
 from penstock.gateways.wsgi import BodyMismatch
+from penstock.protocol.spec import Role
 
 _log: Final = logging.getLogger("penstock")
 
@@ -71,6 +72,8 @@ class Sender:
             head = encode_head(str(status), fields)
         if head.stripped:
             _log.warning("hop-by-hop headers are the web server's to send, left out: %s", ", ".join(head.stripped))
+        if self._request.role is Role.AUTHORIZER:
+            head.put_status_first()
         self._head = head
 
     def send(self, body: bytes, *, flush: bool) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any, Final, final
 
-from penstock.gateways.asgi import ASGIApplication, Message
+from penstock.gateways.asgi_scope import ASGIApplication, Message
 from penstock.gateways.request import StartupFailed
 
 _log: Final = logging.getLogger("penstock")

@@ -34,9 +34,11 @@ class Request:
             something went wrong.
         status: status code of the response, set by the gateway once it is known; 0 before.
         body_length: bytes of response body sent, counted by the gateway.
+        aborted: nobody takes the answer any more: the web server has given the request up, or has left.
+        app_status: what END_REQUEST carries (section 5.5), as a CGI program's exit code; to be set before the end.
     """
 
-    __slots__ = ("body_length", "data", "params", "reference", "role", "status", "stdin")
+    __slots__ = ("aborted", "app_status", "body_length", "data", "params", "reference", "role", "status", "stdin")
 
     def __init__(self, role: Role, params: dict[str, str], stdin: BinaryIO | None = None) -> None:
         self.role = role
@@ -46,6 +48,8 @@ class Request:
         self.reference = ""
         self.status = 0
         self.body_length = 0
+        self.aborted = False
+        self.app_status = 0
 
     @abstractmethod
     def write(self, data: bytes | memoryview) -> None:
@@ -77,6 +81,8 @@ class AsyncRequest:
         disconnected: nobody reads the answer any more.
         input_ended: all of the body has been read.
         paused: the web server takes no more for now; `drain` waits until it does.
+        stopping: the server has begun to stop.
+        on_stop: called when it does; for what would not end by itself.
     """
 
     __slots__ = (
@@ -84,11 +90,13 @@ class AsyncRequest:
         "disconnected",
         "input_ended",
         "names",
+        "on_stop",
         "params",
         "paused",
         "reference",
         "role",
         "status",
+        "stopping",
         "values",
     )
 
@@ -103,10 +111,20 @@ class AsyncRequest:
         self.disconnected = False
         self.input_ended = False
         self.paused = False
+        self.stopping = False
+        self.on_stop: Callable[[], None] | None = None
 
     @abstractmethod
     async def read(self) -> bytes | None:
         """The next piece of the body, b"" at its end; None when the client has left before that."""
+
+    @abstractmethod
+    async def upgrade(self) -> bool:
+        """Take the rest of the input as another protocol's: it has no length, no limit, and may pause for ever.
+
+        Returns:
+            False if the input has ended already: the web server will not carry another protocol.
+        """
 
     @abstractmethod
     async def wait_disconnected(self) -> None:

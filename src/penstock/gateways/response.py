@@ -2,7 +2,7 @@
 
 Nothing is ever cleaned: a header that could smuggle a line in (CVE-2018-1000164, CVE-2026-0865 and others) is a fault
 of the application, reported as such. The status line comes last, for HAProxy before 3.2 makes a 302 of any Location
-that follows it.
+that follows it; first it comes for an authorizer, whom HAProxy never asks (`ResponseHead.put_status_first`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ResponseHead:
         body_allowed: False for 204 and 304, whose body must not be sent; HEAD is for the caller to know.
         content_length: the number of body bytes that the application declared, None when it did not.
         stripped: names of hop-by-hop headers that were taken out (RFC 9110 7.6.1), for one line in the log.
-        fields: the header lines without the status, each ended by CRLF.
+        fields: the header lines, each ended by CRLF; the status is among them only where it was put first.
     """
 
     __slots__ = ("_status", "body_allowed", "code", "content_length", "fields", "stripped")
@@ -56,6 +56,15 @@ class ResponseHead:
         if content_length is not None and self.content_length is None and self.body_allowed:
             return f"{self.fields}Content-Length: {content_length}\r\n{self._status}".encode("latin-1")
         return (self.fields + self._status).encode("latin-1")
+
+    def put_status_first(self) -> None:
+        """Have the status before all headers; to be called once.
+
+        As long as lighttpd 1.4 has not seen the status of an authorizer it takes the answer for a permission, whose
+        headers it drops: a denial would lose its Location, WWW-Authenticate and Content-Type.
+        """
+        self.fields = self._status.removesuffix("\r\n") + self.fields
+        self._status = "\r\n"
 
 
 @final
@@ -263,6 +272,11 @@ _SORRY: Final = {
 _HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;", "\0": "\ufffd"})
 
 
+def body_size(page: bytes) -> int:
+    """Bytes of the body in a whole CGI response such as `error_page` makes."""
+    return len(page) - page.index(b"\r\n\r\n") - 4
+
+
 def error_page(
     status: int,
     request_id: str | None = None,
@@ -290,4 +304,6 @@ def error_page(
     headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))]
     if retry_after is not None:
         headers.append(("Retry-After", str(retry_after)))
-    return encode_head(f"{status} {reason}", headers).to_bytes() + (b"" if head_only else page)
+    head = encode_head(f"{status} {reason}", headers)
+    head.put_status_first()  # the page may be for an authorizer, and it has no Location
+    return head.to_bytes() + (b"" if head_only else page)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, final
 from penstock.gateways.environ import scheme
 from penstock.gateways.request import Disconnected, Request
 from penstock.gateways.response import ResponseHead, encode_head, error_page, head_warning
+from penstock.protocol.spec import Role
 
 _log: Final = logging.getLogger("penstock")
 
@@ -182,6 +183,8 @@ class _Response:
         elif self._head is not None:
             raise RuntimeError("start_response() was called a second time without exc_info")
         head = encode_head(status, headers)
+        if self._request.role is Role.AUTHORIZER:
+            head.put_status_first()
         if head.stripped:
             _warn_once(f"hop-by-hop headers are the web server's to send, left out: {', '.join(head.stripped)}")
         if len(head.fields) > 400:  # below that there is nothing to warn of, and no call is due

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from penstock.connection.application import ApplicationConnection
 from penstock.server.outlet import Outlet
 from penstock.server.pump import Pump
+from penstock.server.quiet import nothing_comes
 from penstock.server.tenant import Tenant
 from penstock.server.timers import Timers
 
 if TYPE_CHECKING:
-    from penstock.server.tracing import RecordTrace
+    from penstock.server.tracing import Trace
 
 _DONTWAIT: Final = socket.MSG_DONTWAIT
 RECEIVE_SIZE: Final = 65536
@@ -29,7 +30,7 @@ class Hub(Protocol):
     timers: Timers
     io_timeout: float
     shared: bool
-    draining: bool
+    crowded: bool
 
     def receive(self, channel: Channel) -> None:
         """The channel can be read."""
@@ -72,7 +73,7 @@ class Channel:
         closed: the descriptor is gone, or about to go.
         watched: the poller knows it.
         pump: reads for handlers whose body is streamed; None where bodies are not.
-        trace: where records are shown, with --log-level debug.
+        trace: is shown what passes, with --log-level debug.
     """
 
     __slots__ = (
@@ -100,7 +101,7 @@ class Channel:
     )
 
     def __init__(
-        self, sock: socket.socket, protocol: ApplicationConnection, hub: Hub, trace: RecordTrace | None = None
+        self, sock: socket.socket, protocol: ApplicationConnection, hub: Hub, trace: Trace | None = None
     ) -> None:
         self.sock = sock
         self.fd = sock.fileno()
@@ -226,13 +227,6 @@ class Channel:
             self.trace.inbound(data)
         return data
 
-    def has_input(self) -> bool:
-        """Something has arrived that nobody has read yet."""
-        try:
-            return bool(self.sock.recv(1, _DONTWAIT | socket.MSG_PEEK))
-        except OSError:
-            return False
-
     def answer(self, data: bytes) -> None:
         """Send a short answer of the connection itself; a peer that leaves no room for it is closed."""
         if not self.out.answer(data):
@@ -249,7 +243,7 @@ class Channel:
                 self.linger()
             else:
                 self.close()
-        elif self._hub.draining:
+        elif self._hub.crowded:
             self.close_if_quiet()
 
     def doom(self) -> None:
@@ -303,7 +297,7 @@ class Channel:
             return
         try:
             with self.reading:
-                if self.protocol.idle and not self.open and not self._linger_until and not self.has_input():
+                if self.protocol.idle and not self.open and not self._linger_until and nothing_comes(self.sock):
                     self.close()
         finally:
             self.leave()

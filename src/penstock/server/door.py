@@ -68,7 +68,7 @@ class Door:
         """Somebody waits to be accepted."""
         host = self._host
         with self._lock:
-            if self._drain_until:
+            if self._drain_until or self._listener.others_accept:
                 return
             came = self._accept()
             if came is _Nobody.ENTERS:
@@ -93,6 +93,11 @@ class Door:
         """Keep newcomers away where the system can, accept those who wait, then close."""
         host = self._host
         with self._lock:
+            if self._listener.others_accept:
+                host.unwatch(self._fd)
+                self._listener.close()
+                host.close_door(self)
+                return
             self._listener.begin_drain()
             self._drain_until = host.timers.clock() + MOST_DRAIN
             host.unwatch(self._fd)

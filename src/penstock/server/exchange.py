@@ -8,6 +8,7 @@ from typing import BinaryIO, Final, final
 
 from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import Disconnected, Request, TruncatedInput
+from penstock.gateways.response import body_size
 from penstock.protocol.records import STREAM_SLICE
 from penstock.protocol.spec import RecordType, Role
 from penstock.server.admission import BrokenOff, NoRoom, Stalled, check_end, check_size, expected_length, read_params
@@ -29,7 +30,6 @@ class Exchange(Request):
     Attributes:
         complete: all input has arrived.
         ended: the response is over, whether whole or not; nothing more can be sent.
-        aborted: the web server has given the request up.
         started: response bytes have been sent.
         handed: it has been given to a thread, or waits for one; that thread ends it.
         pumps: its handler reads the connection, through the pump, to get at the rest of the body.
@@ -46,7 +46,6 @@ class Exchange(Request):
         "_stdin",
         "_stdin_ended",
         "_wanted",
-        "aborted",
         "complete",
         "ended",
         "fault",
@@ -70,7 +69,6 @@ class Exchange(Request):
         self.request_id = request_id
         self.complete = role is Role.AUTHORIZER
         self.ended = False
-        self.aborted = False
         self.started = False
         self.handed = False
         self.pumps = False
@@ -218,7 +216,7 @@ class Exchange(Request):
         self._end()
         channel = self._channel
         try:
-            channel.out.send(channel.protocol.finish(self.request_id, data))
+            channel.out.send(channel.protocol.finish(self.request_id, data, self.app_status))
         finally:
             channel.open.discard(self)
             channel.settle()
@@ -242,6 +240,8 @@ class Exchange(Request):
         """End with a response of the server's own, as far as the peer still takes it; `settle` is for the caller."""
         self._held.clear()
         self._end()
+        if page:
+            self.body_length = body_size(page)
         channel = self._channel
         channel.answer(channel.protocol.finish(self.request_id, page))
         channel.open.discard(self)

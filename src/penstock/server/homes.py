@@ -120,7 +120,8 @@ def settle_descriptors() -> bool:
     output, and every print() of the application would go out through it.
 
     Returns:
-        Whether somebody may read standard output; false when it is closed or /dev/null.
+        Whether standard output is a place for one line per request: not when it is closed, or /dev/null, or a web
+        server's error log.
     """
     made = set()
     for number in (0, 1, 2):
@@ -128,7 +129,7 @@ def settle_descriptors() -> bool:
         if not _is_open(number) or (number and _is_listening(number)):
             _put_null(number)
             made.add(number)
-    heard = sys.__stdout__ is not None and not _is_null(1)
+    heard = sys.__stdout__ is not None and not _is_null(1) and not _is_error_log(1)
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             # A number that was closed when Python started and is open now may be a file of the application's own.
@@ -151,6 +152,14 @@ def _is_open(fd: int) -> bool:
 def _is_null(fd: int) -> bool:
     here = os.fstat(fd)
     return stat.S_ISCHR(here.st_mode) and here.st_rdev == os.stat(os.devnull).st_rdev
+
+
+def _is_error_log(fd: int) -> bool:
+    """Whether what a web server handed over is standard error as well.
+
+    mod_fcgid gives a program Apache's ErrorLog as both, beside the access log of Apache's own.
+    """
+    return _is_listening(0) and os.path.sameopenfile(fd, 2) and not os.isatty(fd)
 
 
 def _put_null(fd: int) -> None:
@@ -204,15 +213,27 @@ def inherited_listeners(
     listeners = open_listeners(binds, allow=allow, environ=environ, insecure_public=True)
     for number, name in passed:
         log.debug("fd:%d is called %r by systemd", number, name)
-    guarded = insecure_public or allow is not None or "FCGI_WEB_SERVER_ADDRS" in environ
+    if not insecure_public:
+        warn_of_strangers(listeners, allow, environ)
+    return listeners
+
+
+def warn_of_strangers(listeners: Sequence[Listener], allow: Sequence[str] | None, environ: Mapping[str, str]) -> None:
+    """Write to the log which of the listeners are open to everybody.
+
+    Args:
+        allow: who may connect; None leaves it to `environ`.
+        environ: where FCGI_WEB_SERVER_ADDRS may be.
+    """
+    if allow is not None or "FCGI_WEB_SERVER_ADDRS" in environ:
+        return
     for listener in listeners:
-        if not guarded and not listener.is_unix and not _is_loopback(listener.socket.getsockname()[0]):
+        if not listener.is_unix and not _is_loopback(listener.socket.getsockname()[0]):
             log.warning(
                 "everyone who reaches %s can send requests, as FastCGI has no password;"
                 " name the web servers with --allow IP or FCGI_WEB_SERVER_ADDRS",
                 listener.address,
             )
-    return listeners
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,8 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
+from typing import NoReturn
 
+from penstock.server.hosting import Wish, set_host
 from penstock.server.importhints import (
     attribute_hint,
     missing_file_hint,
@@ -29,6 +31,7 @@ Application = Callable[..., object] | Mapping[object, object]
 _DEFAULT_NAMES = ("app", "application")
 _NOTHING = object()
 _HAS_STAR_ARGS = 0x04  # inspect.CO_VARARGS; importing inspect costs more than all of this file
+_old_names = ""
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -62,24 +65,66 @@ def load(target: str) -> Application:
         AppError: for every way in which this can fail, also when the application ends the process as it is imported.
     """
     place, _, attribute = (target, "", "") if os.path.exists(target) else target.partition(":")
-    if _is_path(place):
+    set_host(_NoHost(place))
+    try:
+        return _load(target, place, attribute)
+    finally:
+        set_host(None)
+
+
+def _load(target: str, place: str, attribute: str) -> Application:
+    if is_path(place):
         module = _load_path(place)
     elif not place or place.startswith("."):
         hint = "write module:attribute, such as blog:app, or the path of a file, such as blog/app.py"
         raise AppError(f"{target!r} names no module", hint=hint)
     else:
-        _put_first(os.getcwd())
+        put_first(os.getcwd())
         module = _import(place, place, attribute)
     if attribute:
         return _attribute(module, place, attribute)
-    return _default(module, place)
+    return default_of(module, place)
 
 
-def _is_path(place: str) -> bool:
+class _NoHost:
+    """Stands for the host while an application is imported, which is no time to serve."""
+
+    used = False
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def open(self, wish: Wish) -> NoReturn:  # noqa: ARG002
+        hint = 'put that below: if __name__ == "__main__":'
+        if not self._place.endswith(".py") and is_path(self._place):
+            hint += "  (`penstock serve` runs scripts as they are, in a single process)"
+        raise AppError(f"{self._place} begins to serve while it is loaded", hint=hint)
+
+
+def use_old_names(folder: str) -> None:
+    """From here on scripts find the modules of this folder too, behind their own: `flup` and other names of old."""
+    global _old_names
+    _old_names = folder
+
+
+def has_old_name(module: str) -> bool:
+    """Whether scripts find a module of this name."""
+    return bool(_old_names) and os.path.isfile(os.path.join(_old_names, f"{module}.py"))
+
+
+def put_script_first(path: str) -> None:
+    """Put the folder of a script at the head of sys.path, as Python does: that of the file itself, not of a link."""
+    if _old_names:
+        put_first(_old_names)
+    put_first(os.path.dirname(os.path.realpath(path)))
+
+
+def is_path(place: str) -> bool:
+    """Whether it names a file, and not a module."""
     return place.endswith((".py", ".fcgi")) or os.sep in place
 
 
-def _put_first(folder: str) -> None:
+def put_first(folder: str) -> None:
     """Put `folder` at the head of sys.path, once."""
     if not sys.path or sys.path[0] != folder:
         sys.path.insert(0, folder)
@@ -93,14 +138,14 @@ def _load_path(place: str) -> ModuleType:
     folder, name = os.path.split(path)
     stem, suffix = os.path.splitext(name)
     if suffix != ".py" or "." in stem:
-        _put_first(os.path.realpath(folder))
-        return _run_source(place, path, stem)
+        put_script_first(path)
+        return _run_source(place, path, name)
     names = [] if stem == "__init__" else [stem]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)
         names.insert(0, package)
     # Resolved, so that late imports come from the same release when a link such as `current/` is turned to another.
-    _put_first(os.path.realpath(folder))
+    put_first(os.path.realpath(folder))
     module = _import(".".join(names), place, "")
     loaded = getattr(module, "__file__", None)
     if loaded is None or os.path.realpath(loaded) != os.path.realpath(path):
@@ -112,20 +157,44 @@ def _load_path(place: str) -> ModuleType:
 def _import(name: str, place: str, attribute: str) -> ModuleType:
     try:
         return import_module(name)
+    except AppError:
+        raise
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name == missing or name.startswith(missing + "."):
             message = f"there is no module {missing!r}, neither in {sys.path[0]} nor on the rest of Python's path"
             raise AppError(message, hint=missing_module_hint(name, attribute)) from error
-        raise _failed(f"{place} cannot be imported", error) from error
+        raise failed(f"{place} cannot be imported", error) from error
     except (Exception, SystemExit) as error:
-        raise _failed(f"{place} cannot be imported", error) from error
+        raise failed(f"{place} cannot be imported", error) from error
 
 
 def _run_source(place: str, path: str, name: str) -> ModuleType:
     """Run a file that the import system has no name for, such as `dispatch.fcgi`.
 
     It is compiled afresh each time, since `dispatch.fcgi` and `dispatch.py` would share one cached file.
+    """
+    code = compile_source(place, path)
+    # Not "__main__": what stands below `if __name__ == "__main__"` would start a server of its own. And the whole name,
+    # for beside blog.fcgi there may well be the blog.py that it imports.
+    module = ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except AppError:
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise failed(f"{place} cannot be run", error) from error
+    return module
+
+
+def compile_source(place: str, path: str) -> CodeType:
+    """Compile a script.
+
+    Raises:
+        AppError: it cannot be read, or is no Python.
     """
     try:
         with open(path, "rb") as file:
@@ -135,19 +204,13 @@ def _run_source(place: str, path: str, name: str) -> ModuleType:
     first = source.partition(b"\n")[0].strip()
     if first.startswith(b"#!") and b"python" not in first:
         raise AppError(f"{place} is not a Python script: its first line is {first.decode('latin-1')}")
-    # The name is not "__main__": what stands below `if __name__ == "__main__"` would start a server of its own.
-    module = ModuleType(name)
-    module.__file__ = path
-    sys.modules[name] = module
     try:
-        exec(compile(source, path, "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise _failed(f"{place} cannot be run", error) from error
-    return module
+        return compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise failed(f"{place} cannot be run", error) from error
 
 
-def _failed(what: str, error: BaseException) -> AppError:
+def failed(what: str, error: BaseException) -> AppError:
     """The error of an application that was found, and whose own code then failed."""
     traceback = trace_without(error, _OURS)
     if isinstance(error, SystemExit):
@@ -160,12 +223,20 @@ def _failed(what: str, error: BaseException) -> AppError:
     return AppError(message, traceback, shadow_hint(error))
 
 
-def _default(module: ModuleType, place: str) -> Application:
+def default_of(module: ModuleType, place: str, lack: str = "has neither 'app' nor 'application'") -> Application:
+    """The `app` or `application` of a module.
+
+    Args:
+        lack: what is said of `place` where there is none.
+
+    Raises:
+        AppError: it has neither, or what it has is none.
+    """
     for name in _DEFAULT_NAMES:
         value = _get(module, name, place)
         if value is not _NOTHING:
             return _checked(value, f"{place}:{name}")
-    raise AppError(f"{place} has neither 'app' nor 'application'", hint=attribute_hint(module, place, "app"))
+    raise AppError(f"{place} {lack}", hint=attribute_hint(module, place, "app"))
 
 
 def _attribute(module: ModuleType, place: str, attribute: str) -> Application:
@@ -183,7 +254,7 @@ def _attribute(module: ModuleType, place: str, attribute: str) -> Application:
         try:
             value = value(*arguments, **keywords)
         except (Exception, SystemExit) as error:
-            raise _failed(f"{what} failed", error) from error
+            raise failed(f"{what} failed", error) from error
     return _checked(value, what)
 
 
@@ -194,7 +265,7 @@ def _get(holder: object, name: str, place: str) -> object:
     except AttributeError:
         return _NOTHING
     except (Exception, SystemExit) as error:
-        raise _failed(f"{place}:{name} failed", error) from error
+        raise failed(f"{place}:{name} failed", error) from error
 
 
 def _parse(place: str, attribute: str) -> tuple[list[str], list[object] | None, dict[str, object]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from traceback import TracebackException
 
 _USUAL_ATTRIBUTES = ("app", "application", "create_app", "make_app", "wsgi", "api")
+_LEFT_PYTHON = ("cgi", "cgitb")
+_OLD_NAMES = ("fastcgi", "fcgi", "fcgisgi", "flipflop", "flup", "gevent_fastcgi", "jon")
 _USUAL_FILES = ("app.py", "wsgi.py", "main.py", "application.py")
 
 
@@ -121,6 +123,10 @@ def _only_object(names: dict[str, object]) -> str:
 def not_installed_hint(missing: str, error: BaseException) -> str:
     """For an import of the application's own that found nothing: where to install it, or how to reach it."""
     top = missing.partition(".")[0]
+    if top in _LEFT_PYTHON:
+        return f"from 3.13 on Python has no {top}: {sys.executable} -m pip install 'penstock[legacy]' brings it back"
+    if top in _OLD_NAMES:
+        return f"penstock has it as penstock.compat.{top}; scripts that end in .fcgi may keep the old name"
     folder = _folder_of_last_frame(error)
     if folder and top in _modules_in(folder) and folder not in sys.path:
         return f"{top} lies in {folder}, which is not on Python's path: import it relative to its package"

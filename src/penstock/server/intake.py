@@ -15,8 +15,8 @@ from penstock.connection.events import (
 )
 from penstock.connection.state import Refusal
 from penstock.gateways.environ import BadRequest
-from penstock.gateways.request import Request
-from penstock.gateways.response import error_page
+from penstock.gateways.request import AsyncRequest, Request
+from penstock.gateways.response import body_size, error_page
 from penstock.protocol.errors import ProtocolError
 from penstock.protocol.spec import Role
 from penstock.server.admission import Stalled, WrongLength
@@ -174,13 +174,13 @@ class Intake:
 
     def _refuse(self, channel: Channel, event: RequestRefused) -> None:
         status = REFUSAL_STATUS.get(event.reason)
-        self._notices.warn(f"a request was refused: {event.detail}")
         page = b""
-        if status is not None:
+        if status is None:
+            self._notices.warn(f"a request was refused: {event.detail}")
+        else:
             refused = Exchange(channel, event.request_id, Role.RESPONDER, self._options)
-            refused.status = status
-            refused.reference = new_reference()
-            page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)
+            page = refusal_page(refused, status)
+            self._notices.warn(f"answered {status} [{refused.reference}]: {event.detail}")
             self._done(refused)
         channel.answer(channel.protocol.refuse(event.request_id, event.reason, page))
         channel.settle()
@@ -213,6 +213,15 @@ class Intake:
                     exchange.forget()
                     self._done(exchange)
         channel.settle()
+
+
+def refusal_page(refused: Request | AsyncRequest, status: int) -> bytes:
+    """The page for a request that was refused, which is told what it was answered with, for the log."""
+    refused.status = status
+    refused.reference = new_reference()
+    page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)
+    refused.body_length = body_size(page)
+    return page
 
 
 def _is_being_answered(channel: Channel, request_id: int) -> bool:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -24,6 +25,9 @@ _KICK: Final = signal.SIGURG
 """Sent to the main thread to make it look up; nobody minds it, as it does nothing where no handler is set."""
 
 _NO_SIGNAL: Final = bytes((0, _KICK))
+
+_PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Seconds after each kick in which the main thread may look up."""
 
 
 class State(Enum):
@@ -56,10 +60,13 @@ class Lifecycle:
         self.state = State.RUNNING
         self._grace = grace
         self._kicks = False
+        self._looked_up = 0
         self._wake = wake
         self._cleanup = cleanup
         self._keep_out = keep_out
         self._unfinished = unfinished
+        self.handlers: dict[int, Callable[..., object]] = dict.fromkeys(STOP_SIGNALS, self.on_stop_signal)
+        """What is done on each signal while `signals` or an event loop listens to them."""
 
     def stop(self) -> None:
         """Begin to drain; safe from a signal handler, so it takes no lock."""
@@ -100,12 +107,22 @@ class Lifecycle:
     def pass_on(self, arrived: bytes) -> None:
         """Tell the main thread of signals whose bytes another thread has read from the descriptor of `signals`.
 
-        Python runs handlers in the main thread alone, when that looks for them. A signal that comes just before it waits
-        for input would be seen when something arrives for it, which may be never.
+        Python runs handlers in the main thread alone, when that looks for them. A signal that comes just before it
+        waits for input would be seen when something arrives for it, which may be never.
         """
         main = threading.main_thread()
         if self._kicks and arrived.strip(_NO_SIGNAL) and threading.current_thread() is not main and main.ident:
-            signal.pthread_kill(main.ident, _KICK)
+            before = self._looked_up
+            for pause in _PAUSES:
+                signal.pthread_kill(main.ident, _KICK)
+                # It may come at that same moment too: then the main thread begins to wait all the same.
+                time.sleep(pause)
+                if self._looked_up != before:
+                    return
+
+    def _on_kick(self, _number: int, _frame: FrameType | None) -> None:
+        # Handlers run in the order of their numbers, so those of all stop signals have run.
+        self._looked_up += 1
 
     @contextmanager
     def signals(self, wakeup_fd: int) -> Iterator[None]:
@@ -117,11 +134,11 @@ class Lifecycle:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.on_stop_signal) for number in STOP_SIGNALS}
+        before = {number: signal.signal(number, handler) for number, handler in self.handlers.items()}
         alarm = signal.getsignal(signal.SIGALRM)
         kick = signal.getsignal(_KICK)
         if kick in (signal.SIG_DFL, signal.SIG_IGN):
-            signal.signal(_KICK, lambda *_: None)  # A signal that is ignored interrupts nothing.
+            signal.signal(_KICK, self._on_kick)  # A signal that is ignored interrupts nothing.
         self._kicks = True
         wakeup_before = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
         try:

@@ -30,6 +30,7 @@ from penstock.server.address import (
     shown,
 )
 from penstock.server.allow import AllowList, read_allow_list
+from penstock.server.kinds import check_kind, check_words
 from penstock.server.unixsocket import SocketFile, group_id, open_unix, user_id
 
 __all__ = ["AddressError", "BindError", "Listener", "open_listeners"]
@@ -45,11 +46,12 @@ class Listener:
     Attributes:
         socket: non-blocking, close-on-exec.
         address: for logs: `unix:/run/app.sock`, `127.0.0.1:9000` with the real port, `unix:/run/app.sock (fd:0)`.
+        others_accept: others accept here too, so whoever stops closes at once and leaves the queue to them.
         is_unix: whether its peers are judged by the file's permissions instead of the allow-list.
         warnings: sentences for the log, told once at start.
     """
 
-    __slots__ = ("_allow", "_file", "_pid", "address", "is_unix", "socket", "warnings")
+    __slots__ = ("_allow", "_file", "_pid", "address", "is_unix", "others_accept", "socket", "warnings")
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Listener:
         warnings: Sequence[str] = (),
     ) -> None:
         sock.setblocking(False)
+        self.others_accept = False
         self.socket: Final = sock
         self.address: Final = address
         self.is_unix: Final = sock.family == socket.AF_UNIX
@@ -90,6 +93,11 @@ class Listener:
             program = struct.pack("HP", 1, code.buffer_info()[0])
             with suppress(OSError):
                 self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+    def let_go(self) -> None:
+        """In a forked child: leave the path and its lock to the parent alone, so that they end with that."""
+        if self._file is not None:
+            self._file.remove()
 
     def close(self) -> None:
         """Stop listening, and remove the path if it is ours; again is harmless. A forked child only closes its copy."""
@@ -161,13 +169,16 @@ def open_listeners(
         AddressError: something here is written wrong, or would open the server to everybody.
         BindError: this machine cannot listen there. Both carry one sentence with the cause and the mend.
     """
+    check_words("bind", bind, "an address such as 'unix:/run/app.sock', or several in a list")
+    check_kind("socket_mode", socket_mode, int, "a number such as 0o660")
     addresses = [parse_address(text) for text in ((bind,) if isinstance(bind, str) else bind)]
     if not 0 <= socket_mode <= 0o777:
         raise AddressError(f"the socket mode {socket_mode:#o} is not between 0 and 0o777; write it as in 0660")
     words = (allow,) if isinstance(allow, str) else allow
+    check_words("allow", words or (), "an address or a network such as '10.0.0.0/8', or several in a list")
     allow_list, warnings = read_allow_list(words, os.environ if environ is None else environ)
-    uid = -1 if socket_owner is None else user_id(socket_owner)
-    gid = -1 if socket_group is None else group_id(socket_group)
+    uid = -1 if socket_owner is None else user_id(str(socket_owner))
+    gid = -1 if socket_group is None else group_id(str(socket_group))
     above = 1 + max((address.fd for address in addresses if isinstance(address, FdAddress)), default=2)
     rules = _Rules(socket_mode, uid, gid, allow_list, insecure_public, backlog, warnings, above)
     opened: list[Listener] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import final
+from typing import Any
 
 from penstock.gateways.lifespan import Lifespan
 from penstock.gateways.request import AsyncGateway
@@ -15,7 +17,7 @@ from penstock.gateways.response import error_page
 from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.door import MOST_DRAIN, QUIET
-from penstock.server.lifecycle import STOP_SIGNALS, Lifecycle
+from penstock.server.lifecycle import Lifecycle
 from penstock.server.listen import Listener
 from penstock.server.loop_connection import LoopConnection
 from penstock.server.loop_exchange import LoopExchange
@@ -24,6 +26,10 @@ from penstock.server.options import ServerOptions
 from penstock.server.threads import FRESH_GRACE
 
 _MAX_CONNS = "10000"
+
+_RESERVE = 1.0
+"""Most seconds of the grace that are kept for the end itself: what is cancelled cleans up, and so does the lifespan.
+When the grace is over the hard end comes, and without them it would come before either."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -36,7 +42,6 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-@final
 class LoopServer:
     """A server of async handlers on one event loop in the calling thread.
 
@@ -60,10 +65,12 @@ class LoopServer:
         self.notices = Notices()
         self.connections: set[LoopConnection] = set()
         self.draining = False
+        self.crowded = False  # an idle connection is one too many
         self.values = {
             MAX_CONNS: _MAX_CONNS,
             MAX_REQS: _MAX_CONNS,
             MPXS_CONNS: "0" if options.limits.requests == 1 else "1",
+            **options.values,
         }
         self.loop = new_loop()
         self.lifecycle = Lifecycle(
@@ -73,12 +80,12 @@ class LoopServer:
             self._keep_out,
             lambda: sum(len(connection.exchanges) for connection in self.connections),
         )
-        self._gateway = gateway
-        self._listeners = listeners
+        self.gateway = gateway
+        self.listeners = listeners
         self._access_log = access_log
         self._lifespan = lifespan
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stop = asyncio.Event()
+        self.stopping = asyncio.Event()
         self._quiet = asyncio.Event()
         self._newcomers = 0
 
@@ -89,52 +96,78 @@ class LoopServer:
             StartupFailed: the application's lifespan said so; nothing was served.
         """
         asyncio.set_event_loop(self.loop)
+        alarm = signal.getsignal(signal.SIGALRM)
         try:
             self.loop.run_until_complete(self._main())
         finally:
             self._close_listeners()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            # A thread that is stuck would keep the process for ever; while we wait for it, the hard end still comes.
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
             asyncio.set_event_loop(None)
             self.loop.close()
+            self._call_off_hard_end(alarm)
+
+    def _call_off_hard_end(self, alarm: Any) -> None:
+        """What comes after us, in this program or at its exit, may take its time; unless a request will not end."""
+        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGALRM) is alarm:
+            return  # no stop signal has come that would have set it
+        if self._tasks:
+            atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)  # by then all threads have ended
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm if alarm is not None else signal.SIG_DFL)
 
     def stop(self) -> None:
         """Begin to stop. For any thread."""
         self.lifecycle.stop()
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.connections)
+
     def _wake(self) -> None:
         # A loop that is closed has stopped already.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._stop.set)
+            self.loop.call_soon_threadsafe(self.stopping.set)
 
     def _keep_out(self) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.begin_drain()
 
     def _close_listeners(self) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.close()
 
     async def _main(self) -> None:
         if self._lifespan is not None:
             await self._lifespan.startup()
         self._obey_signals()
-        servers = [await self._open(listener) for listener in self._listeners]
-        await self._stop.wait()
+        servers = await self.open_doors()
+        await self.stopping.wait()
+        grace = self.options.graceful_timeout
+        ends = self.loop.time() + grace
+        reserve = min(_RESERVE, grace / 5)
         log.info(
             "stopping: %d connections, up to %g s for running requests",
             len(self.connections),
-            self.options.graceful_timeout,
+            grace,
         )
-        self.draining = True
+        self.draining = self.crowded = True
         await self._drain_listeners(servers)
-        await self._drain_connections()
+        await self._drain_connections(ends - reserve, reserve / 2)
         if self._lifespan is not None:
-            await self._lifespan.shutdown(self.options.graceful_timeout)
+            await self._lifespan.shutdown(max(0.0, ends - reserve / 5 - self.loop.time()))
 
     def _obey_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                self.loop.add_signal_handler(number, self.lifecycle.on_stop_signal)
+            for number, handler in self.lifecycle.handlers.items():
+                self.loop.add_signal_handler(number, handler)
+
+    async def open_doors(self) -> list[asyncio.Server]:
+        """Begin to accept; called once as the server starts."""
+        return [await self._open(listener) for listener in self.listeners]
 
     async def _open(self, listener: Listener) -> asyncio.Server:
         def connection() -> LoopConnection:
@@ -150,9 +183,11 @@ class LoopServer:
 
     async def _drain_listeners(self, servers: Sequence[asyncio.Server]) -> None:
         """Keep newcomers away where the system can, accept those who wait, then close."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.begin_drain()
-        until = self.loop.time() + MOST_DRAIN
+        # What others accept from as well is left to them at once.
+        ours = not all(listener.others_accept for listener in self.listeners)
+        until = self.loop.time() + (MOST_DRAIN if ours else 0.0)
         seen = -1
         while seen != self._newcomers and self.loop.time() < until:
             seen = self._newcomers
@@ -160,15 +195,22 @@ class LoopServer:
         for server in servers:
             server.close()
 
-    async def _drain_connections(self) -> None:
-        """Close what is idle, let requests and what runs behind them finish, and cancel what takes too long."""
+    async def _drain_connections(self, until: float, cleaning: float) -> None:
+        """Close what is idle, let requests and what runs behind them finish, and cancel what takes too long.
+
+        Args:
+            until: when to cancel, on the loop's clock.
+            cleaning: seconds for what is cancelled.
+        """
         for connection in list(self.connections):
+            for exchange in list(connection.exchanges.values()):
+                exchange.stop()
             if connection.served:
                 connection.close_if_idle()
         # A connection that has said nothing yet may be about to.
         self.loop.call_later(FRESH_GRACE, self._close_idle)
         try:
-            async with asyncio.timeout(self.options.graceful_timeout):
+            async with asyncio.timeout_at(until):
                 while self.connections or self._tasks:
                     self._quiet.clear()
                     await self._quiet.wait()
@@ -177,7 +219,7 @@ class LoopServer:
             for task in list(self._tasks):
                 task.cancel()
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=1.0)
+                await asyncio.wait(self._tasks, timeout=cleaning)
 
     def _close_idle(self) -> None:
         for connection in list(self.connections):
@@ -195,7 +237,7 @@ class LoopServer:
 
     async def _run(self, exchange: LoopExchange) -> None:
         try:
-            await self._gateway(exchange)
+            await self.gateway(exchange)
         except asyncio.CancelledError:
             log.debug("a request was cancelled")
         except BaseException:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Final, Protocol, cast, final
 
-from penstock.connection.application import ApplicationConnection
 from penstock.connection.events import (
     ApplicationEvent,
     InputEnded,
@@ -22,10 +23,11 @@ from penstock.protocol.errors import ProtocolError
 from penstock.protocol.spec import Role
 from penstock.server.admission import Stalled, WrongLength
 from penstock.server.channel import LINGER_IDLE
-from penstock.server.intake import REFUSAL_STATUS, RETRY_AFTER
+from penstock.server.intake import REFUSAL_STATUS, refusal_page
 from penstock.server.loop_exchange import READ_AHEAD, LoopExchange
 from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
+from penstock.server.quiet import nothing_comes
 
 HIGH_WATER: Final = 65_536
 """Bytes of output that wait for the web server before an application has to wait too."""
@@ -39,6 +41,7 @@ class LoopHub(Protocol):
     values: dict[str, str]
     loop: asyncio.AbstractEventLoop
     draining: bool
+    crowded: bool
     connections: set[LoopConnection]
 
     def start(self, exchange: LoopExchange) -> None:
@@ -60,7 +63,7 @@ class LoopConnection(asyncio.Protocol):
     """
 
     def __init__(self, hub: LoopHub, allows: Callable[[object], bool]) -> None:
-        self.protocol = ApplicationConnection(hub.options.limits, hub.options.roles, hub.values)
+        self.protocol = hub.options.connection(hub.options.limits, hub.options.roles, hub.values)
         self.exchanges: dict[int, LoopExchange] = {}
         self.congested = False
         self.served = 0
@@ -162,6 +165,7 @@ class LoopConnection(asyncio.Protocol):
         self.exchanges[event.request_id] = exchange
         self.served += 1
         exchange.began = time.perf_counter()
+        exchange.stopping = hub.draining
         try:
             exchange.admit()
         except BadRequest as error:
@@ -196,21 +200,25 @@ class LoopConnection(asyncio.Protocol):
         exchange.refuse(error_page(error.status, exchange.reference, head_only=head_only))
 
     def _refuse(self, event: RequestRefused) -> None:
-        self._hub.notices.warn(f"a request was refused: {event.detail}")
         status = REFUSAL_STATUS.get(event.reason)
         page = b""
-        if status is not None:
+        if status is None:
+            self._hub.notices.warn(f"a request was refused: {event.detail}")
+        else:
             refused = LoopExchange(
                 self, RequestBegan(event.request_id, Role.RESPONDER, True, [], []), self._hub.options
             )
-            refused.status = status
-            refused.reference = new_reference()
-            page = error_page(status, refused.reference, retry_after=RETRY_AFTER if status == 503 else None)
+            page = refusal_page(refused, status)
+            self._hub.notices.warn(f"answered {status} [{refused.reference}]: {event.detail}")
             self._hub.done(refused)
         self.send(self.protocol.refuse(event.request_id, event.reason, page))
         self._settle()
 
     # -- what exchanges ask
+
+    @property
+    def lost(self) -> bool:
+        return self._transport.is_closing()
 
     def send(self, data: bytes) -> None:
         self._transport.write(data)
@@ -219,6 +227,11 @@ class LoopConnection(asyncio.Protocol):
         if not self._reading and all(exchange.unread <= READ_AHEAD // 2 for exchange in self.exchanges.values()):
             self._reading = True
             self._transport.resume_reading()
+
+    def upgraded(self, exchange: LoopExchange) -> None:
+        self.protocol.let_pause(exchange.request_id)
+        if not self.protocol.awaiting_input and not self.congested:
+            self._clear_deadline()
 
     def ended(self, exchange: LoopExchange) -> None:
         self.exchanges.pop(exchange.request_id, None)
@@ -241,13 +254,17 @@ class LoopConnection(asyncio.Protocol):
                 # A child that the application has forked holds the descriptor too: closing ours alone ends nothing.
                 self._transport.write_eof()
                 self._transport.close()
-        elif self._hub.draining:
+        elif self._hub.crowded:
             self.close_if_idle()
 
     def close_if_idle(self) -> None:
         """Close, unless a request is open or half of a record has arrived."""
-        if self.protocol.idle:
-            self._transport.close()
+        if self.protocol.idle and not self._transport.is_closing():
+            fd = self._transport.get_extra_info("socket").fileno()
+            with socket.socket(fileno=os.dup(fd)) as sock:
+                # What has arrived and not been read yet is served; the connection ends after that.
+                if nothing_comes(sock):
+                    self._transport.close()
 
     def _linger(self) -> None:
         """Closing with unread input would throw away what was just sent: read it, for a bounded time."""
@@ -294,7 +311,7 @@ class LoopConnection(asyncio.Protocol):
         seconds = self._hub.options.io_timeout
         self._hub.notices.warn(f"a web server sent nothing for {seconds:g} s in the middle of a request")
         for exchange in list(self.exchanges.values()):
-            if not exchange.input_ended:
+            if not (exchange.input_ended or exchange.is_upgraded):
                 exchange.spoil(Stalled("the request did not arrive in time"))
                 if not exchange.started:
                     self._reject(exchange, Stalled("the request did not arrive in time"))

@@ -9,10 +9,15 @@ from penstock.connection.application import ApplicationConnection
 from penstock.connection.events import RequestBegan
 from penstock.gateways.environ import BadRequest
 from penstock.gateways.request import AsyncRequest, Disconnected
+from penstock.gateways.response import body_size
 from penstock.protocol.spec import Role
 from penstock.server.admission import NoRoom, check_end, check_size, expected_length, read_params
 from penstock.server.options import ServerOptions
 from penstock.server.spool import Spool
+
+UPGRADE_LOOK: Final = 0.05
+"""Seconds in which a web server that carries no other protocol ends the input: most do with the PARAMS, some in a write
+of its own."""
 
 READ_AHEAD: Final = 262_144
 """Bytes of a body that wait for the application before its connection is read no further."""
@@ -26,6 +31,10 @@ class Carrier(Protocol):
     protocol: ApplicationConnection
     congested: bool
 
+    @property
+    def lost(self) -> bool:
+        """Nothing that is sent arrives any more, whether or not the event loop has come to say so."""
+
     def send(self, data: bytes) -> None:
         """Queue whole records."""
 
@@ -38,6 +47,9 @@ class Carrier(Protocol):
     def input_taken(self) -> None:
         """The application has read what was waiting for it."""
 
+    def upgraded(self, exchange: LoopExchange) -> None:
+        """The input of an exchange may pause for ever from now on."""
+
 
 @final
 class LoopExchange(AsyncRequest):
@@ -46,6 +58,7 @@ class LoopExchange(AsyncRequest):
     Attributes:
         ended: nothing more can be sent.
         unread: bytes of the body that wait for the application.
+        is_upgraded: the input is another protocol's.
     """
 
     __slots__ = (
@@ -58,6 +71,7 @@ class LoopExchange(AsyncRequest):
         "began",
         "ended",
         "fault",
+        "is_upgraded",
         "request_id",
         "started",
         "task",
@@ -76,6 +90,7 @@ class LoopExchange(AsyncRequest):
         self.fault: BadRequest | None = None
         self.ended = False
         self.started = False
+        self.is_upgraded = False
         self.began = 0.0
         self.task: asyncio.Task[None] | None = None
 
@@ -102,7 +117,8 @@ class LoopExchange(AsyncRequest):
         """
         if self._spool is None:
             self._spool = Spool(self._options.body_memory)
-        check_size(self._spool.received + len(content), self._expected, self._options.max_body)
+        size = self._spool.unread if self.is_upgraded else self._spool.received
+        check_size(size + len(content), self._expected, self._options.max_body)
         try:
             self._spool.write(content)
         except OSError as error:
@@ -120,6 +136,12 @@ class LoopExchange(AsyncRequest):
         if not self.unread:
             self.input_ended = True
         self._wake()
+
+    def stop(self) -> None:
+        """The server has begun to stop."""
+        self.stopping = True
+        if self.on_stop is not None:
+            self.on_stop()
 
     def spoil(self, fault: BadRequest) -> None:
         """The body is wrong; the application meets that as a client that has left."""
@@ -158,6 +180,17 @@ class LoopExchange(AsyncRequest):
                 self.input_ended = True
                 return b""
             await self._wait()
+
+    async def upgrade(self) -> bool:
+        try:
+            async with asyncio.timeout(UPGRADE_LOOK):
+                while not (self._complete or self.disconnected or self.fault is not None):
+                    await self._wait()
+        except TimeoutError:
+            self.is_upgraded = True
+            self._expected = None
+            self._carrier.upgraded(self)
+        return self.is_upgraded
 
     async def wait_disconnected(self) -> None:
         while not (self.disconnected or self.ended or self.fault is not None):
@@ -201,6 +234,8 @@ class LoopExchange(AsyncRequest):
     def refuse(self, page: bytes) -> None:
         """End with a response of the server's own, or with none for a request that was aborted."""
         if not self.ended:
+            if page:
+                self.body_length = body_size(page)
             self._carrier.send(self._carrier.protocol.finish(self.request_id, page))
             self._end()
 
@@ -211,7 +246,8 @@ class LoopExchange(AsyncRequest):
             self._spool = None
 
     def _check(self) -> None:
-        if self.disconnected:
+        # An application that sends without ever waiting keeps the event loop from telling that the client has left.
+        if self.disconnected or self._carrier.lost:
             raise Disconnected("the client has left")
         if self.ended:
             raise Disconnected("the response has ended already")

@@ -23,6 +23,11 @@ def new_reference() -> str:
     return os.urandom(5).hex()
 
 
+def log_fault(error: BaseException) -> None:
+    """Log one connection's or request's misfortune, of which no thread may end."""
+    log.error("something failed that never should: this is a fault of penstock", exc_info=error)
+
+
 class Notices:
     """Log lines about peers, one for each cause and second; what was left out is counted on the next line.
 

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.connection.limits import DEFAULT_LIMITS, Limits
+from penstock.gateways.environ import mount_point
 from penstock.protocol.spec import Role
+from penstock.server.kinds import Kind, check_kind
+
+if TYPE_CHECKING:
+    from penstock.connection.application import ApplicationConnection
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+_WHOLE: Final[tuple[Kind, str]] = (int, "a whole number such as 4")
+_BYTES: Final[tuple[Kind, str]] = (int, "a whole number of bytes such as 1048576")
+_SECONDS: Final[tuple[Kind, str]] = ((int, float), "a number of seconds such as 60.0")
+_KINDS: Final[Mapping[str, tuple[Kind, str]]] = {
+    "threads": _WHOLE,
+    "max_body": _BYTES,
+    "body_memory": _BYTES,
+    "stream_body": (bool, "True or False"),
+    "io_timeout": _SECONDS,
+    "graceful_timeout": _SECONDS,
+}
+_ROLES: Final = "a collection of penstock.Role members, such as {Role.RESPONDER}"
+
+PROTOCOLS: Final = ("fastcgi", "scgi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +48,12 @@ class ServerOptions:
         io_timeout: seconds a peer may stall in the middle of a request or of reading a response.
         graceful_timeout: seconds that running requests get to finish once a stop was asked for.
         limits: what one connection may make us hold.
+        protocol: what is spoken with web servers, one of PROTOCOLS.
+        values: answers to GET_VALUES (section 4.1), over the server's own.
 
     Raises:
         ValueError: a number makes no sense.
+        TypeError: something is of the wrong kind.
     """
 
     threads: int = 1
@@ -40,8 +65,14 @@ class ServerOptions:
     io_timeout: float = 60.0
     graceful_timeout: float = 30.0
     limits: Limits = DEFAULT_LIMITS
+    protocol: str = "fastcgi"
+    values: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, (kind, what) in _KINDS.items():
+            check_kind(name, getattr(self, name), kind, what)
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"there is no protocol {self.protocol!a}; use {' or '.join(PROTOCOLS)}")
         if self.threads < 1:
             raise ValueError(f"{self.threads} threads cannot serve anything; say 1 or more")
         for role in self.roles:
@@ -51,6 +82,34 @@ class ServerOptions:
             raise ValueError("a body cannot be limited to less than 0 bytes")
         if not (self.io_timeout > 0 and self.graceful_timeout > 0):
             raise ValueError("a timeout is more than 0 seconds")
+
+    @classmethod
+    def of(
+        cls, *, mount: str | None = None, roles: Collection[Role] = (Role.RESPONDER,), **options: Any
+    ) -> ServerOptions:
+        """The options as `penstock.serve` takes them, with the mount as somebody typed it and any collection of roles.
+
+        Raises:
+            ValueError, TypeError: something is written wrong.
+        """
+        if mount is not None:
+            check_kind("mount", mount, str, "a path such as '/app'")
+            mount = mount_point(mount)
+        # A text is a collection too, of letters.
+        check_kind("roles", roles, (tuple, list, set, frozenset, Mapping), _ROLES)
+        return cls(mount=mount, roles=frozenset(roles), **options)
+
+    @property
+    def connection(self) -> type[ApplicationConnection]:
+        """What speaks the protocol on a connection."""
+        # Late, for a request of plain CGI needs neither.
+        if self.protocol == "scgi":
+            from penstock.connection.scgi import ScgiConnection
+
+            return ScgiConnection
+        from penstock.connection.application import ApplicationConnection
+
+        return ApplicationConnection
 
     def with_roles(self, roles: frozenset[Role]) -> ServerOptions:
         """The same for an application that says itself which roles it serves."""

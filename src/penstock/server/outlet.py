@@ -12,7 +12,7 @@ from penstock.gateways.request import Disconnected
 
 if TYPE_CHECKING:
     from penstock.server.pump import Pump
-    from penstock.server.tracing import RecordTrace
+    from penstock.server.tracing import Trace
 
 _DONTWAIT: Final = socket.MSG_DONTWAIT
 
@@ -36,7 +36,7 @@ class Outlet:
 
     __slots__ = ("_answers", "_fd", "_lock", "_sock", "_timeout", "_trace", "broken", "pump")
 
-    def __init__(self, sock: socket.socket, timeout: float, trace: RecordTrace | None) -> None:
+    def __init__(self, sock: socket.socket, timeout: float, trace: Trace | None) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._timeout = timeout

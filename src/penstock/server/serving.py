@@ -7,30 +7,37 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from penstock.gateways.environ import mount_point
 from penstock.gateways.request import Gateway
 from penstock.protocol.spec import Role
 from penstock.server.homes import Home, answer_once, find_home, inherited_listeners, settle_descriptors
+from penstock.server.host import DEFAULT_BIND, DEFAULT_MODE, Host, Listening, announce
+from penstock.server.hosting import Wish, is_hosted, open_place, set_host
+from penstock.server.journal import JournalFormatter, is_journal
 from penstock.server.notices import log, new_reference
 from penstock.server.options import GIB, MIB, ServerOptions
+from penstock.server.script import Script
 from penstock.server.wiring import Application, blocking_gateway, is_asgi, make_server
 
 if TYPE_CHECKING:
+    from penstock.server.accesslog import AccessLog
     from penstock.server.listen import Listener
 
-DEFAULT_BIND = "unix:penstock.sock"
+__all__ = ["DEFAULT_BIND", "serve", "start_log"]
 
 OnReady = Callable[[list["Listener"]], object]
+MakeLog = Callable[[], "AccessLog | None"]
 
 
 def serve(
-    app: Application,
+    app: Application | Script,
     *,
     bind: str | Sequence[str] = (),
     interface: str = "auto",
     threads: int = 1,
+    protocol: str = "fastcgi",
     mount: str | None = None,
     roles: Collection[Role] = (Role.RESPONDER,),
     max_body: int = GIB,
@@ -38,7 +45,7 @@ def serve(
     stream_body: bool = False,
     io_timeout: float = 60.0,
     graceful_timeout: float = 30.0,
-    socket_mode: int = 0o660,
+    socket_mode: int = DEFAULT_MODE,
     socket_owner: str | None = None,
     socket_group: str | None = None,
     allow: Sequence[str] | None = None,
@@ -48,7 +55,7 @@ def serve(
     log_level: str = "info",
     on_ready: OnReady | None = None,
 ) -> None:
-    """Serve an application over FastCGI until a stop signal; `penstock serve` takes the same words.
+    """Serve an application over FastCGI, or SCGI, until a stop signal; `penstock serve` takes the same words.
 
     Args:
         app: a WSGI or ASGI callable, a subclass of `penstock.Handler`, or a mapping from roles to WSGI and handlers.
@@ -65,23 +72,96 @@ def serve(
     """
     heard = settle_descriptors()
     start_log(log_level)
-    prefix = None if mount is None else mount_point(mount)
-    options = ServerOptions(
-        threads, prefix, frozenset(roles), max_body, body_memory, stream_body, io_timeout, graceful_timeout
+    options = ServerOptions.of(
+        threads=threads,
+        protocol=protocol,
+        mount=mount,
+        roles=roles,
+        max_body=max_body,
+        body_memory=body_memory,
+        stream_body=stream_body,
+        io_timeout=io_timeout,
+        graceful_timeout=graceful_timeout,
     )
-    home = None if bind else find_home(os.environ)
-    if home is None:
-        from penstock.server.listen import open_listeners
+    binds = (bind,) if isinstance(bind, str) else bind
+    listening = Listening(binds, socket_mode, socket_owner, socket_group, allow, insecure_public)
+    log_style = access_log_format if access_log and heard else None
+    _serve(app, interface, options, listening, partial(_make_log, log_style), on_ready)
 
-        unix: dict[str, Any] = {"socket_mode": socket_mode, "socket_owner": socket_owner, "socket_group": socket_group}
-        listeners = open_listeners(bind, allow=allow, insecure_public=insecure_public, **unix)
+
+def _serve(
+    app: Application | Script,
+    interface: str,
+    options: ServerOptions,
+    listening: Listening,
+    make_log: MakeLog,
+    on_ready: OnReady | None,
+) -> None:
+    home = None if listening.bind else find_home(os.environ)
+    if isinstance(app, Script):
+        _serve_script(app, interface, Host(listening, options, find_home(os.environ), make_log, on_ready), options)
+        return
+    if is_hosted():
+        _serve_hosted(app, interface, options, listening)
+        return
+    if home is None:
+        listeners = listening.open()
     elif home.once:
         _answer_once(app, interface, home, options)
         return
     else:
-        listeners = inherited_listeners(home, os.environ, allow=allow, insecure_public=insecure_public)
-    log_style = access_log_format if access_log and heard else None
-    _serve_on(listeners, app, interface, options, log_style, home, on_ready)
+        listeners = inherited_listeners(
+            home, os.environ, allow=listening.allow, insecure_public=listening.insecure_public
+        )
+    try:
+        # A web server that starts an application mostly starts several.
+        multiprocess = home is Home.FASTCGI
+        server = make_server(app, interface, listeners, options, make_log(), multiprocess=multiprocess)
+        announce(listeners, on_ready)
+        server.run()
+    finally:
+        # A stop may come before the server obeys signals, as an exception; no socket's path may stay behind then.
+        for listener in listeners:
+            listener.close()
+    log.info("stopped")
+
+
+def _serve_script(script: Script, interface: str, host: Host, options: ServerOptions) -> None:
+    """Run a script, which serves there by itself; or serve the application that it has."""
+    set_host(host)
+    end = None
+    try:
+        host.lend()
+        app = script.run(host)
+        if app is not None:
+            _serve_hosted(app, interface, options, None)
+    except SystemExit as error:
+        end = error
+    finally:
+        set_host(None)
+        host.close()
+    if host.home is not Home.CGI:  # one answer is no news
+        log.info("stopped")
+    if end is not None:
+        raise end
+
+
+def _serve_hosted(app: Application, interface: str, options: ServerOptions, listening: Listening | None) -> None:
+    """Serve an application of the script that `penstock serve` runs; it may have called `penstock.serve` itself."""
+    is_asgi(app, interface)  # says at once that it is no application
+    wish = Wish(options)
+    if listening is not None:
+        mode = None if listening.socket_mode == DEFAULT_MODE else listening.socket_mode
+        wish = Wish(options, listening.bind, mode, listening.allow)
+    place = open_place(wish)
+    if place is None:
+        _answer_once(app, interface, Home.CGI, options)
+        return
+    try:
+        make_server(app, interface, place.listeners, place.options, place.access_log).run()
+    finally:
+        for listener in place.listeners:
+            listener.close()
 
 
 def _answer_once(app: Application, interface: str, home: Home, options: ServerOptions) -> None:
@@ -97,50 +177,29 @@ def _answer_once(app: Application, interface: str, home: Home, options: ServerOp
         sys.exit(status)
 
 
-def _serve_on(
-    listeners: list[Listener],
-    app: Application,
-    interface: str,
-    options: ServerOptions,
-    log_style: str | None,
-    home: Home | None,
-    on_ready: OnReady | None,
-) -> None:
-    try:
-        from penstock.server.accesslog import AccessLog
+def _make_log(style: str | None) -> AccessLog | None:
+    if style is None:
+        return None
+    from penstock.server.accesslog import AccessLog
 
-        # A copy of our own: an application that closes descriptor 1 gives the number to a connection.
-        access_log = None
-        if log_style is not None:
-            access_log = AccessLog(fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3), log_style)
-        # A web server that starts an application mostly starts several.
-        multiprocess = home is Home.FASTCGI
-        server = make_server(app, interface, listeners, options, access_log, multiprocess=multiprocess)
-        for listener in listeners:
-            for warning in listener.warnings:
-                log.warning("%s", warning)
-            log.info("listening on %s", listener.address)
-        if on_ready is not None:
-            on_ready(listeners)
-        server.run()
-    finally:
-        # A stop may come before the server obeys signals, as an exception; no socket's path may stay behind then.
-        for listener in listeners:
-            listener.close()
-    log.info("stopped")
+    # A copy of our own: an application that closes descriptor 1 gives the number to a connection.
+    return AccessLog(fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3), style)
 
 
-def start_log(level: str) -> None:
+def start_log(level: object) -> None:
     """Send penstock's own log to standard error, unless the program has arranged for it already.
 
     Raises:
         ValueError: no such level.
     """
-    number: Any = getattr(logging, level.upper(), None)
+    number: Any = getattr(logging, level.upper(), None) if isinstance(level, str) else None
     if not isinstance(number, int):
         raise ValueError(f"there is no log level {level!r}; use debug, info, warning or error")
     log.setLevel(number)
     if not log.hasHandlers() and sys.stderr is not None:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        from penstock.server.lines import stderr_handler
+
+        handler = stderr_handler()
+        told = JournalFormatter() if is_journal() else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        handler.setFormatter(told)
         log.addHandler(handler)

@@ -16,26 +16,25 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from penstock.connection.application import ApplicationConnection
-from penstock.gateways.request import Disconnected, Gateway, Request
+from penstock.gateways.request import Disconnected, Gateway
 from penstock.gateways.response import error_page
 from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.channel import Channel
 from penstock.server.door import Door
 from penstock.server.exchange import Exchange
-from penstock.server.intake import Intake
+from penstock.server.intake import Done, Intake
 from penstock.server.lifecycle import Lifecycle, State
 from penstock.server.listen import Listener
-from penstock.server.notices import Notices, log, new_reference
+from penstock.server.notices import Notices, log, log_fault, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.poller import Poller, best_poller
+from penstock.server.quiet import has_input
 from penstock.server.timers import Timers, Vigil
-from penstock.server.tracing import RecordTrace
+from penstock.server.tracing import trace_of
 
 _UNDELIVERED: Final = 499  # what nginx's access log says of a response that nobody took
-FRESH_GRACE: Final = 0.5
-"""Seconds that a connection which has not said anything yet gets once the server stops."""
+FRESH_GRACE: Final = 0.5  # seconds that a connection which has not said anything yet gets once the server stops
 
 
 class ThreadServer:
@@ -61,9 +60,10 @@ class ThreadServer:
         self.io_timeout = options.io_timeout
         self.shared = options.threads > 1
         self.draining = False
+        self.crowded = False  # an idle connection is one too many
         self.notices = Notices()
-        self._gateway = gateway
-        self._listeners = listeners
+        self.gateway = gateway
+        self.listeners = listeners
         self._options = options
         self._access_log = access_log
         self._poller = poller or best_poller(self.shared)
@@ -72,7 +72,8 @@ class ThreadServer:
         self._channels: set[Channel] = set()
         self._doors: set[Door] = set()
         self._ready: deque[tuple[Channel, Exchange]] = deque()
-        self._intake = Intake(options, self.timers, self.notices, self._log_access)
+        log_access: Done = access_log.write if access_log is not None else lambda _: None
+        self._intake = Intake(options, self.timers, self.notices, log_access)
         self._traced = log.isEnabledFor(logging.DEBUG)
         self._accepted = 0
         self._wake_read, self._wake_write = os.pipe()
@@ -82,13 +83,13 @@ class ThreadServer:
         self.lifecycle = Lifecycle(
             options.graceful_timeout, self._wake, self._close_listeners, self._keep_out, self._unfinished
         )
-        capacity = str(options.limits.requests)
         self._values = {
             # True of this transport: idle connections cost no thread, and requests of one connection run side by side.
             MAX_CONNS: "10000",
             MAX_REQS: str(options.threads),
             # One thread that waits for a body lets the other requests of its connection wait too.
-            MPXS_CONNS: "0" if capacity == "1" or (options.stream_body and not self.shared) else "1",
+            MPXS_CONNS: "0" if options.limits.requests == 1 or (options.stream_body and not self.shared) else "1",
+            **options.values,
         }
 
     # -- life
@@ -96,8 +97,7 @@ class ThreadServer:
     def run(self) -> None:
         """Serve until stopped; the calling thread is one of the N."""
         self.watch(self._wake_read, self._on_wake)
-        for listener in self._listeners:
-            self._doors.add(Door(listener, self))
+        self.open_doors()
         others = [
             threading.Thread(target=self._loop, name=f"penstock-{number}", daemon=True)
             for number in range(2, self._options.threads + 1)
@@ -115,9 +115,18 @@ class ThreadServer:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
+    def open_doors(self) -> None:
+        """Begin to accept; called once as the server starts."""
+        self._doors.update(Door(listener, self) for listener in self.listeners)
+
     def stop(self) -> None:
         """Begin to stop: finish what was accepted, then let `run` return. For any thread and for signal handlers."""
         self.lifecycle.stop()
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self._channels)
 
     def _loop(self) -> None:
         wait, watched, timers, ready = self._poller.wait, self._watched, self.timers, self._ready
@@ -131,14 +140,14 @@ class ThreadServer:
                     if on_ready is not None:
                         try:
                             on_ready()
-                        except Exception:
-                            _log_fault()
+                        except Exception as error:
+                            log_fault(error)
             if timers:
                 for thing in timers.due():
                     try:
                         thing.on_deadline()
-                    except Exception:
-                        _log_fault()
+                    except Exception as error:
+                        log_fault(error)
             if self.draining:
                 self._check_drained()
         self._wake()
@@ -164,7 +173,7 @@ class ThreadServer:
         """Stop taking in, without losing what waits in the listeners' queues or is on its way on a connection."""
         grace = self._options.graceful_timeout
         log.info("stopping: %d connections, up to %g s for running requests", len(self._channels), grace)
-        self.draining = True
+        self.draining = self.crowded = True
         for door in list(self._doors):
             door.drain()
         for channel in list(self._channels):
@@ -182,14 +191,14 @@ class ThreadServer:
             self.lifecycle.state = State.STOPPED
 
     def _keep_out(self) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.begin_drain()
 
     def _unfinished(self) -> int:
         return sum(len(channel.open) for channel in list(self._channels))
 
     def _close_listeners(self) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.close()
 
     # -- what channels and doors ask of their hub
@@ -212,11 +221,11 @@ class ThreadServer:
         self._doors.discard(door)
 
     def welcome(self, sock: socket.socket) -> Channel:
-        protocol = ApplicationConnection(self._options.limits, self._options.roles, self._values)
+        protocol = self._options.connection(self._options.limits, self._options.roles, self._values)
         trace = None
         if self._traced:
             self._accepted += 1
-            trace = RecordTrace(f"#{self._accepted}", log.debug)
+            trace = trace_of(protocol, f"#{self._accepted}", log.debug)
         channel = Channel(sock, protocol, self, trace)
         if self._options.stream_body:
             channel.stream_bodies(lambda: self._queue(channel, self._intake.receive(channel)))
@@ -230,7 +239,7 @@ class ThreadServer:
             return
         if channel.pump is not None and channel.pump.readers:
             self.timers.set(channel, self.io_timeout)  # It is we who do not read: a handler takes its time.
-        elif channel.has_input() and not channel.spared:
+        elif has_input(channel.sock) and not channel.spared:
             # Likewise, if every thread was busy; but drops that keep arriving could say so for ever.
             channel.spared = True
             self.timers.set(channel, self.io_timeout)
@@ -294,13 +303,13 @@ class ThreadServer:
         try:
             if not exchange.aborted and exchange.fault is None:
                 exchange.prepare()
-                self._gateway(exchange)
+                self.gateway(exchange)
         except Disconnected as error:
             exchange.status = _UNDELIVERED
             log.debug("a response was not delivered: %s", error)
-        except BaseException:
+        except BaseException as error:
             # Also SystemExit: it would end a thread without a word.
-            _log_fault()
+            log_fault(error)
         try:
             if not exchange.ended:
                 self._conclude(channel, exchange)
@@ -329,12 +338,3 @@ class ThreadServer:
             head_only = exchange.params.get("REQUEST_METHOD") == "HEAD"
             exchange.refuse(error_page(exchange.status, exchange.reference, head_only=head_only))
             channel.settle()
-
-    def _log_access(self, request: Request) -> None:
-        if self._access_log is not None:
-            self._access_log.write(request, 0.0)
-
-
-def _log_fault() -> None:
-    # The misfortune of one connection or request; a thread that ended of it would be missed for ever.
-    log.exception("something failed that never should: this is a fault of penstock")

@@ -13,6 +13,7 @@ from penstock.server.options import ServerOptions
 if TYPE_CHECKING:
     from penstock.server.accesslog import AccessLog
     from penstock.server.listen import Listener
+    from penstock.server.tether import Tether
 
 Application: TypeAlias = Callable[..., Any] | type[Any] | Mapping[Any, Any]
 """A WSGI or ASGI callable, a subclass of `Handler`, or a mapping from roles to any of these but ASGI."""
@@ -31,6 +32,9 @@ class Server(Protocol):
 
     def run(self) -> None:
         """Serve until stopped."""
+
+    def stop(self) -> None:
+        """Begin to stop; for any thread."""
 
 
 def is_asynchronous(application: object) -> bool:
@@ -112,8 +116,12 @@ def make_server(
     access_log: AccessLog | None,
     *,
     multiprocess: bool = False,
+    tether: Tether | None = None,
 ) -> Server:
     """The server for an application: threads for blocking ones, an event loop for ASGI.
+
+    Args:
+        tether: ties it to a supervisor, whose signals it then obeys.
 
     Raises:
         NotAnApplication, ValueError: as `is_asgi` and `blocking_gateway`.
@@ -126,10 +134,22 @@ def make_server(
 
         lifespan = Lifespan(application)  # type: ignore[arg-type]
         asgi = ASGIGateway(application, new_reference=new_reference, state=lifespan.state)  # type: ignore[arg-type]
-        return LoopServer(asgi, listeners, options, access_log, lifespan)
+        if tether is None:
+            return LoopServer(asgi, listeners, options, access_log, lifespan)
+        from penstock.server.tether_loop import TetheredLoop
+
+        loop_server = TetheredLoop(asgi, listeners, options, access_log, lifespan)
+        loop_server.tie(tether)
+        return loop_server
     from penstock.server.threads import ThreadServer
 
     gateway, roles = blocking_gateway(application, multithread=options.threads > 1, multiprocess=multiprocess)
     if roles is not None:
         options = options.with_roles(roles)
-    return ThreadServer(gateway, listeners, options, access_log)
+    if tether is None:
+        return ThreadServer(gateway, listeners, options, access_log)
+    from penstock.server.tether import TetheredThreads
+
+    server = TetheredThreads(gateway, listeners, options, access_log)
+    server.tie(tether)
+    return server

@@ -1,0 +1,31 @@
+"""This file closes the gap between looking whether a peer has said something and closing an idle connection on it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Something has arrived that nobody has read yet."""
+    try:
+        return bool(sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
+    except OSError:
+        return False
+
+
+def nothing_comes(sock: socket.socket) -> bool:
+    """Nothing has arrived, so that the connection may be closed.
+
+    What a web server sends between our look and our close would be lost, without it knowing whether we have seen it. On
+    Linux a unix socket can be shut for reading: from then on the peer's send() fails at once (EPIPE), by which it knows
+    that nothing of the request has arrived, and sends it elsewhere. TCP has no such thing.
+    """
+    if has_input(sock):
+        return False
+    if sys.platform == "linux" and sock.family == socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RD)
+        return not has_input(sock)
+    return True

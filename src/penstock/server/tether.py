@@ -1,0 +1,134 @@
+"""This file ties a server to a supervisor: when it may accept, when it has to leave, and what it tells of itself."""
+
+from __future__ import annotations
+
+import signal
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, final
+
+from penstock.gateways.request import Request
+from penstock.server.lifecycle import Lifecycle, State
+from penstock.server.listen import Listener
+from penstock.server.threads import ThreadServer
+
+LEAVE: Final = signal.SIGUSR1
+"""Leave: stop accepting at once, for others accept here, and finish what runs."""
+
+STOP: Final = signal.SIGTERM
+"""Stop: accept what waits in the queues, then finish what runs."""
+
+STOP_NOW: Final = signal.SIGQUIT
+"""End the process at once."""
+
+
+REOPEN: Final = signal.SIGHUP
+"""Go on in new log files."""
+
+
+class Tied(Protocol):
+    """What a tether needs of its server."""
+
+    draining: bool
+    crowded: bool
+
+    @property
+    def open_connections(self) -> int: ...
+
+
+class Tether:
+    """One end of the tie; a supervisor's worker fills in what it wants to know.
+
+    Args:
+        gate: descriptor that can be read from (its end, mostly) once the server may accept.
+        lifeline: descriptor that can be read from once the supervisor is gone.
+    """
+
+    def __init__(self, gate: int, lifeline: int) -> None:
+        self.gate: Final = gate
+        self.lifeline: Final = lifeline
+
+    @abstractmethod
+    def ready(self) -> None:
+        """The application has started; all that is missing is the open gate."""
+
+    @abstractmethod
+    def most_connections(self, now: int) -> int:
+        """So many connections are enough, for others have none; asked as a request begins.
+
+        Args:
+            now: how many there are.
+        """
+
+    def reopen(self) -> None:
+        """Log files have been renamed."""
+
+    @abstractmethod
+    def began(self, params: Mapping[str, str]) -> Any:
+        """A request begins; what is returned comes back with `ended`."""
+
+    @abstractmethod
+    def ended(self, ticket: Any) -> None:
+        """It has ended."""
+
+    def enter(self, server: Tied, params: Mapping[str, str]) -> Any:
+        """A request begins; give what is returned to `ended`."""
+        connections = server.open_connections
+        server.crowded = server.draining or connections > self.most_connections(connections)
+        return self.began(params)
+
+    def bind(self, lifecycle: Lifecycle, listeners: Sequence[Listener]) -> None:
+        """Make a server obey its supervisor's signals, and no longer those of a web server or a keyboard."""
+
+        def stop(*_: object) -> None:
+            # A supervisor says it once; what has to end at once it tells otherwise.
+            if lifecycle.state is State.RUNNING:
+                lifecycle.on_stop_signal()
+
+        def leave(*_: object) -> None:
+            if lifecycle.state is State.RUNNING:
+                for listener in listeners:
+                    listener.others_accept = True
+                lifecycle.on_stop_signal()
+
+        lifecycle.handlers = {
+            LEAVE: leave,
+            STOP: stop,
+            STOP_NOW: lambda *_: lifecycle.exit_now("told to stop at once"),
+            signal.SIGINT: lambda *_: None,
+            REOPEN: lambda *_: self.reopen(),
+        }
+
+
+@final
+class TetheredThreads(ThreadServer):
+    """A server of blocking handlers under a supervisor; `tie` comes before `run`."""
+
+    def tie(self, tether: Tether) -> None:
+        """Obey the supervisor at the other end, and tell it of every request."""
+        self._tether = tether
+        tether.bind(self.lifecycle, self.listeners)
+        gateway = self.gateway
+
+        def watched(request: Request) -> None:
+            ticket = tether.enter(self, request.params)
+            try:
+                gateway(request)
+            finally:
+                tether.ended(ticket)
+
+        self.gateway = watched
+
+    def open_doors(self) -> None:
+        self.watch(self._tether.lifeline, self._orphaned)
+        self.watch(self._tether.gate, self._on_gate)
+        self._tether.ready()
+
+    def _on_gate(self) -> None:
+        self.unwatch(self._tether.gate)
+        if not self.draining:
+            super().open_doors()
+
+    def _orphaned(self) -> None:
+        self.unwatch(self._tether.lifeline)
+        self.stop()

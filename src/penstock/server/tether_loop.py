@@ -1,0 +1,47 @@
+"""This file ties a server of async handlers to a supervisor, as `tether` does it for blocking ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import final
+
+from penstock.gateways.request import AsyncRequest
+from penstock.server.loop import LoopServer
+from penstock.server.tether import Tether
+
+
+@final
+class TetheredLoop(LoopServer):
+    """A server of async handlers under a supervisor; `tie` comes before `run`."""
+
+    def tie(self, tether: Tether) -> None:
+        """Obey the supervisor at the other end, and tell it of every request."""
+        self._tether = tether
+        tether.bind(self.lifecycle, self.listeners)
+        gateway = self.gateway
+
+        async def watched(request: AsyncRequest) -> None:
+            ticket = tether.enter(self, request.params)
+            try:
+                await gateway(request)
+            finally:
+                tether.ended(ticket)
+
+        self.gateway = watched
+
+    async def open_doors(self) -> list[asyncio.Server]:
+        tether, loop = self._tether, self.loop
+        opened = asyncio.Event()
+        loop.add_reader(tether.lifeline, self._orphaned)
+        loop.add_reader(tether.gate, opened.set)
+        waiting = {loop.create_task(event.wait()) for event in (opened, self.stopping)}
+        tether.ready()
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
+        loop.remove_reader(tether.gate)
+        return [] if self.stopping.is_set() else await super().open_doors()
+
+    def _orphaned(self) -> None:
+        self.loop.remove_reader(self._tether.lifeline)
+        self.stop()
