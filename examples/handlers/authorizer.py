@@ -3,7 +3,7 @@
 Serve it: penstock serve examples/handlers/authorizer.py
 
 The one handler answers lighttpd (mode "authorizer"), Apache (FcgidAuthenticator) and nginx (auth_request); the
-configuration of each is in docs/handlers.md.
+configuration of each is in docs/authorizers.md.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from penstock.client import Client, ClientError
 from penstock.testing import build
 from tests.homes.children import NOTHING, PATH_ALONE, PROGRAM, Starter, address_of
 from tests.interop.backend import Gate
-from tests.processes import PATIENCE, Processes, find_binary
+from tests.processes import PATIENCE, Processes
 
 CLOSED = {1: NOTHING, 2: NOTHING}
 
@@ -103,6 +103,18 @@ def test_a_listening_socket_on_all_three_descriptors_is_served_and_is_not_standa
     assert [descriptors[number][0] for number in "012"] == ["/dev/null"] * 3
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_no_request_is_logged_where_standard_output_is_the_error_log(apart, unix, start: Starter, tmp_path):
+    with open(tmp_path / "error.log", "ab") as errors, open(tmp_path / "output", "ab") as output:
+        child = start(fds={0: unix.fileno(), 1: (output if apart else errors).fileno(), 2: errors.fileno()})
+        assert ask(unix, "/print") == b"said"
+        assert child.stop(signal.SIGTERM) == 0
+    errors_written = (tmp_path / "error.log").read_text()
+    assert "written to wsgi.errors\n" in errors_written
+    assert '"GET /print" 200' not in errors_written
+    assert ('"GET /print" 200' in (tmp_path / "output").read_text()) == apart
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_ends_an_idle_child_with_0_and_leaves_the_path_to_its_maker(
     number, unix, sock_dir: Path, start: Starter
@@ -180,15 +192,6 @@ def test_a_port_on_loopback_gets_no_warning(tcp, start: Starter):
 
 
 # spawn-fcgi itself
-
-
-@pytest.fixture
-def spawn_fcgi() -> str:
-    """The path of the spawn-fcgi program."""
-    path = find_binary("spawn-fcgi")
-    if path is None:
-        pytest.skip("spawn-fcgi is not installed")
-    return path
 
 
 def test_spawn_fcgi_starts_the_program_in_the_foreground(spawn_fcgi, processes: Processes, sock_dir: Path):

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from penstock.compat.flup.listening import listen
+from penstock.compat.flup.listening import bind_text, listen
 from penstock.gateways.environ import mount_point
-from penstock.server.homes import find_home, inherited_listeners, settle_descriptors
+from penstock.server.homes import find_home, settle_descriptors
+from penstock.server.host import inherited_place
+from penstock.server.hosting import Place, Wish, open_place
 from penstock.server.lifecycle import STOP_SIGNALS
-from penstock.server.listen import Listener
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
 from penstock.server.serving import serve, start_log
@@ -71,26 +72,35 @@ class Server:
         settle_descriptors()
         if not log.hasHandlers():
             start_log("warning")
+        options = self._options()
+        bind = () if bind_address is None else (bind_text(bind_address),)
+        place = open_place(Wish(options, bind))
         home = find_home(os.environ)
-        if bind_address is not None:
-            listeners = listen(bind_address, None, None, os.environ)
+        if place is not None:
+            pass
+        elif bind_address is not None:
+            place = Place(listen(bind_address, None, None, os.environ), options, None)
+            for listener in place.listeners:
+                log.info("listening on %s", listener.address)
         elif home.once:
             await asyncio.to_thread(serve, self._app, interface=self._interface, mount=self._mount, log_level="warning")
             return
         else:
-            listeners = inherited_listeners(home, os.environ)
+            place = inherited_place(home, options)
         try:
-            await self._serve(listeners)
+            await self._serve(place)
         finally:
-            for listener in listeners:
+            for listener in place.listeners:
                 listener.close()
 
-    async def _serve(self, listeners: list[Listener]) -> None:
+    def _options(self) -> ServerOptions:
         mount = None if self._mount is None else mount_point(self._mount)
-        options = ServerOptions(threads=self._threads, mount=mount, graceful_timeout=self._grace)
-        self._server = server = make_server(self._app, self._interface, listeners, options, None)
-        for listener in listeners:
-            log.info("listening on %s", listener.address)
+        return ServerOptions(threads=self._threads, mount=mount, graceful_timeout=self._grace)
+
+    async def _serve(self, place: Place) -> None:
+        self._server = server = make_server(
+            self._app, self._interface, place.listeners, place.options, place.access_log
+        )
         running = asyncio.ensure_future(asyncio.to_thread(server.run))
         with _signals(server):
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
 
 import pytest
@@ -15,7 +14,7 @@ from penstock.gateways.request import Disconnected
 from penstock.gateways.webserver import cgi_params
 from penstock.protocol.spec import Role
 from penstock.testing import Aborted, run_gateway
-from tests.compat.flup.live import PLAIN, answer, entries, hello, show
+from tests.compat.flup.live import PLAIN, answer, entries, hello, live, show
 
 
 def serve(application, **options) -> fcgi.WSGIServer:
@@ -224,14 +223,15 @@ def test_a_handlers_refusal_becomes_an_answer(status, code, caplog):
     assert response.get("Retry-After") == ("1" if code == 503 else None)
 
 
-def test_an_application_status_is_only_noted(caplog):
+def test_an_application_status_is_passed_on(sock_dir):
     def act(req):
         req.run_application()
         return 0, 7
 
-    caplog.set_level(logging.DEBUG, "penstock")
-    assert answer(Handling(act)).status == 200
-    assert "application status 7" in caplog.text
+    server = Handling(act)
+    server._bindAddress = str(sock_dir / "app")
+    with live(server) as running, running.connect() as peer:
+        assert peer.ask().app_status == 7
 
 
 def test_programs_may_put_their_own_request_class():

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.compat.flup import running as running_module
 from penstock.compat.flup.client.scgi_app import SCGIApp
 from penstock.compat.flup.server import NoDefault, scgi, scgi_base, scgi_fork
+from penstock.connection import scgi as scgi_connection
 from penstock.connection.limits import Limits
 from penstock.connection.scgi import ScgiConnection
 from penstock.gateways.webserver import Response, ResponseReader, cgi_params
@@ -118,7 +118,7 @@ TWO_LENGTHS = b"%d:%b,GET / S" % (len(_HEADER), _HEADER)
 )
 def test_what_can_be_answered_is_answered(serve, sent, status, monkeypatch, caplog):
     if status == 431:
-        monkeypatch.setattr(running_module, "ScgiConnection", lambda *_: ScgiConnection(Limits(params=100)))
+        monkeypatch.setattr(scgi_connection, "ScgiConnection", lambda *_: ScgiConnection(Limits(params=100)))
     with serve(hello) as running, running.connect() as peer:
         peer.sock.sendall(sent)
         assert read_all(peer.sock).status == status

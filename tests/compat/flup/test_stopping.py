@@ -128,7 +128,7 @@ def test_a_failure_of_the_server_comes_out_of_run(path, monkeypatch):
             super().run()
             raise OSError("no poller")
 
-    monkeypatch.setattr(running, "ThreadServer", Broken)
+    monkeypatch.setattr("penstock.server.threads.ThreadServer", Broken)
     with pytest.raises(OSError, match="no poller"):
         Live(fcgi.WSGIServer(hello, bindAddress=path)).join()
 

@@ -16,6 +16,12 @@ from penstock.compat.fastcgi.decorator import fastcgi
 from penstock.compat.fastcgi.handler import FcgiHandler, ForkingUnixServer, ReuseThreadingServer, TextWrapper
 from penstock.compat.fastcgi.http import HandlerException, MinimalHTTPHandler
 from penstock.compat.fastcgi.records import Record, Role, Status, params, readlen, recv_record, send_record, send_stream
+from penstock.server.hosting import is_hosted
+
+if is_hosted():
+    from penstock.compat.fastcgi.hosted import take_over
+
+    take_over()
 
 __all__ = [
     "FcgiHandler",

@@ -19,10 +19,10 @@ from typing import Any
 from penstock.compat._output import OutputGateway, TextStream
 from penstock.compat.fastcgi.handler import OPTIONS, FcgiHandler, ForkingUnixServer, environ_of
 from penstock.compat.fastcgi.records import Record
-from penstock.compat.flup.listening import listen
+from penstock.compat.flup.listening import bind_text, listen
 from penstock.gateways.request import Request
-from penstock.server.homes import Home, answer_once, find_home, inherited_listeners, settle_descriptors
-from penstock.server.listen import Listener
+from penstock.server.homes import Home, answer_once, find_home, settle_descriptors
+from penstock.server.hosting import Place, Wish, open_place
 from penstock.server.notices import log
 from penstock.server.serving import start_log
 
@@ -112,21 +112,21 @@ def _serve(func: Script, gateway: OutputGateway, sock: Any) -> None:
     # Imported late, because a plain CGI request needs none of it.
     from penstock.server.threads import ThreadServer
 
-    listeners = _listeners(home, sock)
+    place = _place(home, sock)
     try:
-        for listener in listeners:
-            log.info("listening on %s", listener.address)
-        ThreadServer(gateway, listeners, OPTIONS).run()
+        ThreadServer(gateway, place.listeners, place.options, place.access_log).run()
     finally:
-        for listener in listeners:
+        for listener in place.listeners:
             listener.close()
 
 
-def _listeners(home: Home, sock: Any) -> list[Listener]:
-    if home is Home.SHELL:
-        return listen(sock, None, None, os.environ)
-    listeners = inherited_listeners(home, os.environ)
-    for listener in listeners:
-        for warning in listener.warnings:
-            log.warning("%s", warning)
-    return listeners
+def _place(home: Home, sock: Any) -> Place:
+    from penstock.server.host import inherited_place
+
+    at_sock = home is Home.SHELL
+    place = open_place(Wish(OPTIONS, (bind_text(sock),) if at_sock else (), one_at_a_time=True))
+    if place is None and at_sock:
+        place = Place(listen(sock, None, None, os.environ), OPTIONS, None)
+        for listener in place.listeners:
+            log.info("listening on %s", listener.address)
+    return place or inherited_place(home, OPTIONS)

@@ -18,13 +18,14 @@ from typing import Final, final
 from penstock.compat._output import NO_MORE, OutputGateway
 from penstock.gateways.request import Request
 from penstock.protocol.spec import Role
-from penstock.server.homes import answer_once, find_home, inherited_listeners, settle_descriptors
+from penstock.server.homes import answer_once, find_home, settle_descriptors
+from penstock.server.hosting import Place, Wish, open_place
 from penstock.server.lifecycle import STOP_SIGNALS
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
 from penstock.server.serving import start_log
 
-_ROLES: Final = frozenset(Role)
+_OPTIONS: Final = ServerOptions(threads=1, roles=frozenset(Role))
 
 
 class Unfinished(Exception):
@@ -87,10 +88,12 @@ class Line:
         os.set_blocking(self._tell, False)
         self._closed = False
         self._finish_open = finish_open
+        place = open_place(Wish(_OPTIONS, one_at_a_time=True))
         self._home = find_home(os.environ)
+        self._once = place is None and self._home.once
         self._grace = 30.0
         self._stop: Callable[[], None] = lambda: None
-        run = self._answer_once if self._home.once else self._make_server()
+        run = self._answer_once if self._once else self._make_server(place)
         self._thread = threading.Thread(target=self._run, args=(run,), name="penstock-1", daemon=True)
         self._thread.start()
         atexit.register(self._leave)
@@ -109,7 +112,7 @@ class Line:
                 signal.set_wakeup_fd(before)
         if call is None:
             self._see_end()
-        elif self._home.once:
+        elif self._once:
             self.over = True
         return call
 
@@ -129,20 +132,18 @@ class Line:
 
     def settle(self) -> None:
         """Say that a call has been answered: in plain CGI that was all, and the answer is out when this returns."""
-        if self._home.once:
+        if self._once:
             self._thread.join()
 
-    def _make_server(self) -> Callable[[], None]:
+    def _make_server(self, place: Place | None) -> Callable[[], None]:
         # Imported late, because a plain CGI request needs none of it.
+        from penstock.server.host import inherited_place
         from penstock.server.threads import ThreadServer
 
-        listeners = inherited_listeners(self._home, os.environ)
-        for listener in listeners:
-            for warning in listener.warnings:
-                log.warning("%s", warning)
-        options = ServerOptions(threads=1, roles=_ROLES)
-        server = ThreadServer(OutputGateway(self._hand_over), listeners, options)
-        self._grace = options.graceful_timeout
+        if place is None:
+            place = inherited_place(self._home, _OPTIONS)
+        server = ThreadServer(OutputGateway(self._hand_over), place.listeners, place.options, place.access_log)
+        self._grace = place.options.graceful_timeout
         self._stop = server.stop
         if threading.current_thread() is threading.main_thread():
             # The server is in another thread, where it cannot see to its signals itself.
@@ -161,7 +162,7 @@ class Line:
 
     def _answer_once(self) -> None:
         gateway = OutputGateway(self._hand_over, run_once=True)
-        self.status = answer_once(self._home, None, gateway, os.environ)
+        self.status = answer_once(self._home, object(), gateway, os.environ)
 
     def _hand_over(self, request: Request) -> bytes:
         if self._closed:
@@ -173,7 +174,7 @@ class Line:
     def _see_end(self) -> None:
         self.over = True
         self._thread.join()
-        if not self._home.once and threading.current_thread() is threading.main_thread():
+        if not self._once and threading.current_thread() is threading.main_thread():
             signal.setitimer(signal.ITIMER_REAL, 0)  # the hard end, which a stop signal sets
 
     def _leave(self) -> None:

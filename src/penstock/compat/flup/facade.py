@@ -8,15 +8,16 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from penstock.compat.flup.handling import Call, HandledRequest, HookedGateway
-from penstock.compat.flup.listening import GuardedListener, listen
+from penstock.compat.flup.listening import GuardedListener, bind_text, listen, socket_mode
 from penstock.compat.flup.loop import Loop
 from penstock.compat.flup.news import Mailbox
 from penstock.compat.flup.pages import plain_page, traceback_page
 from penstock.gateways.wsgi import WSGIApplication
 from penstock.server.homes import settle_descriptors
+from penstock.server.hosting import Place, Wish, open_place, serves_by_itself
 from penstock.server.listen import Listener
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
@@ -29,8 +30,6 @@ class Facade(Loop):
     Attributes:
         application, environ, multithreaded, multiprocess, debug: as given; they may be changed up to run().
     """
-
-    _speaks_scgi: ClassVar = False
 
     def __init__(
         self,
@@ -50,6 +49,7 @@ class Facade(Loop):
         self._bindAddress = bindAddress
         self._umask = umask
         self._listeners: list[Listener] = []
+        self._place: Place | None = None
 
     # -- sockets
 
@@ -58,11 +58,22 @@ class Facade(Loop):
         settle_descriptors()
         if not log.hasHandlers():
             start_log("warning")  # flup is silent, and a web server's error log is no place for greetings
-        self._listeners = self._listen()
+        self._place = open_place(self._wish())
+        self._listeners = self._listen() if self._place is None else self._place.listeners
         return self._listeners[0].socket
 
     def _listen(self) -> list[Listener]:
         return listen(self._bindAddress, self._umask, self._allowed(), self._allowing_environ())
+
+    def _wish(self) -> Wish:
+        """What a host has to know, where there is one."""
+        return Wish(
+            self._options(self._threads()),
+            () if self._bindAddress is None else (bind_text(self._bindAddress),),
+            None if self._umask is None else socket_mode(self._umask),
+            self._allowed(),
+            one_at_a_time=not self.multithreaded or self._threads() == 1,
+        )
 
     def _allowed(self) -> Sequence[str] | None:
         """The addresses that may connect over TCP; None leaves it to the environment."""
@@ -109,13 +120,14 @@ class Facade(Loop):
 
     def _serve(self, sock: object, mailbox: Mailbox) -> None:
         # Imported late, because a plain CGI request needs none of it.
-        from penstock.compat.flup.running import Supervision, make_server
+        from penstock.compat.flup.running import Supervision
+        from penstock.server.threads import ThreadServer
 
-        threads = self._threads() if self.multithreaded else 1
-        gateway = HookedGateway(self, multithread=threads > 1, multiprocess=bool(self.multiprocess))
+        place = self._place
+        options = self._options(self._threads() if self.multithreaded else 1) if place is None else place.options
+        gateway = HookedGateway(self, multithread=options.threads > 1, multiprocess=bool(self.multiprocess))
         listeners = self._listeners_behind(sock)
-        options = self._options(threads)
-        server = make_server(gateway, listeners, options, self._speaks_scgi)
+        server = ThreadServer(gateway, listeners, options, None if place is None else place.access_log)
         run = Supervision(server, listeners, options.graceful_timeout, mailbox)
         run.run(lambda: self._keepGoing, self._mainloopPeriodic if self._overrides("_mainloopPeriodic") else None)
 
@@ -131,6 +143,7 @@ class Facade(Loop):
 
     def _run(self) -> bool:
         self._begin()
+        serves_by_itself()
         try:
             sock = self._setupSocket()
             try:

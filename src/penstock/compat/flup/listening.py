@@ -135,6 +135,7 @@ class GuardedListener:
         self.socket = GuardedSocket(listener.socket, allowed)
         self.address = listener.address
         self.is_unix = listener.is_unix
+        self.others_accept = listener.others_accept
         self.warnings = listener.warnings
         self.allows = listener.allows
         self.begin_drain = listener.begin_drain

@@ -47,7 +47,7 @@ class Request(HandledRequest):
     @property
     def aborted(self) -> bool:
         """The web server wants no answer any more."""
-        return bool(getattr(self._call.request, "aborted", False))
+        return self._call.request.aborted
 
     def run(self) -> None:
         """Call the server's handler(), and error() if that fails."""
@@ -72,8 +72,7 @@ class Request(HandledRequest):
             log.warning("a handler refused a request with protocol status %d; answered %s", protocol_status, status)
             retry = "Retry-After: 1\r\n" if busy else ""
             self.stdout.write(f"Status: {status}\r\n{retry}Content-Type: text/plain\r\n\r\n{status}\n")
-        elif app_status:
-            log.debug("a handler ended with application status %d, which is not passed on", app_status)
+        self._call.request.app_status = app_status
 
 
 class CGIRequest(Request):

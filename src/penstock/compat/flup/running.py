@@ -5,34 +5,18 @@ So signals reach a thread that never sits in an application, and run() returns t
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from penstock.compat.flup.news import Mailbox, News
-from penstock.connection.scgi import ScgiConnection
-from penstock.gateways.request import Gateway
-from penstock.server.channel import Channel
 from penstock.server.listen import Listener
 from penstock.server.notices import log
-from penstock.server.options import ServerOptions
 from penstock.server.threads import ThreadServer
 
 TICK: Final = 1.0
 """Seconds between two calls of a program's own _mainloopPeriodic()."""
-
-
-@final
-class ScgiServer(ThreadServer):
-    """A server of blocking handlers whose connections speak SCGI."""
-
-    def welcome(self, sock: socket.socket) -> Channel:
-        # Nothing of it has been read yet, so there is no state that would be lost.
-        channel = super().welcome(sock)
-        channel.protocol = ScgiConnection(self._options.limits, self._options.roles)
-        return channel
 
 
 @final
@@ -100,10 +84,3 @@ class Supervision:
                 why = f"within {self._grace:g} s" if news is None else "before the next signal"
                 log.warning("some requests did not end %s; their connections are left to break", why)
                 return
-
-
-def make_server(
-    gateway: Gateway, listeners: Sequence[Listener], options: ServerOptions, scgi: bool = False
-) -> ThreadServer:
-    """A server of penstock's for these listeners."""
-    return (ScgiServer if scgi else ThreadServer)(gateway, listeners, options)

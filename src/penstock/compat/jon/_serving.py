@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from penstock.gateways.request import Gateway
 from penstock.server.accesslog import AccessLog
-from penstock.server.homes import Home, inherited_listeners, settle_descriptors
+from penstock.server.homes import Home, settle_descriptors
+from penstock.server.host import inherited_place
+from penstock.server.hosting import Place
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
 from penstock.server.serving import start_log
@@ -22,8 +23,8 @@ def serve_inherited(
     gateway: Gateway,
     home: Home,
     options: ServerOptions,
-    values: Mapping[str, str],
     on_start: Callable[[Callable[[], None]], object],
+    place: Place | None = None,
 ) -> None:
     """Serve until stopped.
 
@@ -31,27 +32,25 @@ def serve_inherited(
         gateway: runs the program for one request.
         home: FASTCGI or SYSTEMD.
         options: how peers are treated.
-        values: answers to GET_VALUES, over the server's own.
         on_start: called with what stops the server, from any thread.
+        place: where to serve, and how, if that is not for the program to say.
 
     Raises:
         AddressError, BindError: as `inherited_listeners` does.
     """
     heard = settle_descriptors()
-    listeners = inherited_listeners(home, os.environ)
-    server = ThreadServer(gateway, listeners, options, AccessLog(1) if heard else None)
-    server._values.update(values)
+    hosted = place is not None
+    if place is None:
+        place = inherited_place(home, options, AccessLog(1) if heard else None)
+    server = ThreadServer(gateway, place.listeners, place.options, place.access_log)
     try:
-        for listener in listeners:
-            for warning in listener.warnings:
-                log.warning("%s", warning)
-            log.info("listening on %s", listener.address)
         on_start(server.stop)
         server.run()
     finally:
-        for listener in listeners:
+        for listener in place.listeners:
             listener.close()
-    log.info("stopped")
+    if not hosted:
+        log.info("stopped")
 
 
 def open_log(records: bool, filename: str | None) -> None:

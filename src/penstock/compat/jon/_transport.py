@@ -79,7 +79,7 @@ class Served(Request):
         return error_page(500, self._raw.reference).partition(b"\r\n\r\n")[2]
 
     def _given_up(self) -> int:
-        return 1 if getattr(self._raw, "aborted", False) else 0
+        return 1 if self._raw.aborted else 0
 
     def _send_head(self, status: str, fields: Sequence[tuple[str, str]]) -> None:
         code = encode_head(status, ()).code

@@ -16,7 +16,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from penstock.compat.jon import cgi
 from penstock.compat.jon._records import NameValueData as NameValueData  # by name, for programs import them from here
@@ -38,6 +38,10 @@ from penstock.protocol.spec import (
     Role,
 )
 from penstock.server.homes import find_home
+from penstock.server.hosting import Wish, is_hosted, open_place
+
+if TYPE_CHECKING:
+    from penstock.server.options import ServerOptions
 
 FCGI_LISTENSOCK_FILENO: Final = LISTENSOCK_FILENO
 FCGI_VERSION_1: Final = VERSION
@@ -215,29 +219,35 @@ class Server:
         Raises:
             AddressError, BindError: what was passed is no listening socket, or FCGI_WEB_SERVER_ADDRS is written wrong.
         """
+        place = open_place(Wish(self._options(), one_at_a_time=self.threading_level <= 0)) if is_hosted() else None
         home = find_home(os.environ)
+        once = place is None and home.once
         # Late, for plain CGI needs no server, and a process pays for every import.
-        if log_level or not home.once:
+        if log_level or not once:
             from penstock.compat.jon._serving import open_log
 
             open_log(log_level >= 3, log_name)
-        if home.once:
+        if once:
             self.log(1, "no listening socket: plain CGI")
             handler = self.handler_types.get(FCGI_RESPONDER, _NoResponder)
             self.request_type._fcgi_fallback_type(handler).process()
             return
         from penstock.compat.jon._serving import serve_inherited
+
+        serve_inherited(self._answer, home, self._options(), self._started, place)
+
+    def _options(self) -> ServerOptions:
         from penstock.server.options import ServerOptions
 
         level = min(max(self.threading_level, 0), 2)
         values = dict(zip((MAX_CONNS, MAX_REQS, MPXS_CONNS), _VALUES[level], strict=True))
         values.update((name, str(value)) for name, value in (self.params or {}).items())
-        options = ServerOptions(
+        return ServerOptions(
             threads=self.threads if level else 1,
             roles=frozenset(Role(role) for role in self.handler_types),
             limits=Limits(requests=self.threads if level == 2 else 1),
+            values=values,
         )
-        serve_inherited(self._answer, home, options, values, self._started)
 
     def _started(self, stop: Callable[[], None]) -> None:
         self._stop = stop

@@ -9,6 +9,7 @@ import os
 from penstock.compat.flup.server.fcgi_base import BaseFCGIServer
 from penstock.gateways.wsgi import WSGIApplication
 from penstock.server.homes import find_home, settle_descriptors
+from penstock.server.hosting import is_hosted
 
 __all__ = ["WSGIServer"]
 
@@ -30,6 +31,9 @@ class WSGIServer(BaseFCGIServer):
         Raises:
             RuntimeError: the web server expects FastCGI.
         """
+        if is_hosted():
+            self._run()
+            return
         settle_descriptors()
         home = find_home(os.environ)
         if not home.once:

@@ -93,7 +93,7 @@ class BaseFCGIServer(Facade):
         """Answer a request; may be overridden, and then has req.params, req.stdin, req.stdout and req.stderr.
 
         Returns:
-            Protocol status and application status. Neither can be sent: a refusal becomes a 503 or 500.
+            Protocol status and application status. The first cannot be sent: a refusal becomes a 503 or 500.
         """
         req.run_application()
         return records.FCGI_REQUEST_COMPLETE, 0

@@ -77,7 +77,6 @@ class BaseSCGIServer(Facade):
     """
 
     requestClass: ClassVar[type[Request]] = Request
-    _speaks_scgi: ClassVar = True
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class BaseSCGIServer(Facade):
 
     def _options(self, threads: int) -> ServerOptions:
         mount = mount_point(self.scriptName) if isinstance(self.scriptName, str) else None
-        return ServerOptions(threads=threads, mount=mount)
+        return ServerOptions(threads=threads, mount=mount, protocol="scgi")
 
     def _allowed(self) -> Sequence[str] | None:
         return self._allowedServers

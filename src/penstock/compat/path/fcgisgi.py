@@ -1,0 +1,5 @@
+"""This file is the module `fcgisgi` for programs that have this folder on their path."""
+
+from penstock.compat.aliases import become
+
+become(__name__)
