@@ -1,0 +1,82 @@
+"""This file draws the conclusions from what templates and workers say of themselves."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from penstock.manager.generation import Generation, Stage, send_signal
+from penstock.manager.life import Event, State
+from penstock.manager.messages import Message
+from penstock.manager.parts import Crew
+from penstock.server.notices import log
+
+
+def template_said(pool: Crew, generation: Generation, message: Message) -> None:
+    if message.event == "imported":
+        generation.files = message.texts("files")
+        generation.stage = Stage.BOOTING if generation.gate >= 0 else generation.stage
+        if generation is pool.coming:
+            for _ in range(pool.wanted_at_boot()):
+                pool.fork(generation)
+    elif message.event == "threads" and generation is pool.coming:
+        _not_preloadable(pool, generation, ", ".join(message.texts("names", 3)))
+    elif message.event == "unborn":
+        worker = generation.workers.get(message.number("slot", pool.board.slots))
+        if worker is not None and not worker.pid:
+            log.error("%s: %s", pool.plan.name, message.text("error"))
+            pool.died(generation, worker, "unborn")
+    elif message.event == "failed":
+        generation.files = message.texts("files")
+        pool.owner.generation_failed(pool, generation, message.text("error"), message.text("traceback"))
+
+
+def _not_preloadable(pool: Crew, generation: Generation, names: str) -> None:
+    if pool.plan.preload == "yes":
+        error = f"{pool.plan.app} starts threads as it is imported ({names}), so it cannot be preloaded"
+        pool.owner.generation_failed(pool, generation, f"{error}; use preload = auto or no")
+        return
+    log.warning(
+        "%s: %s starts threads as it is imported (%s): every worker imports it by itself",
+        *(pool.plan.name, pool.plan.app, names),
+    )
+    pool.discard(generation)
+    pool.begin(generation.number, preload=False)
+
+
+def worker_said(pool: Crew, generation: Generation, message: Message) -> None:
+    worker = generation.workers.get(message.number("slot", pool.board.slots))
+    if worker is None:
+        return
+    pid = message.number("pid", 1 << 32) if message.event == "born" else message.pid
+    if not worker.pid and _is_of(generation, pid):
+        worker.pid = pid
+        if worker.state is not State.BOOTING:  # it was not wanted any more before we knew its number
+            send_signal(worker.pid, signal.SIGKILL)
+    if worker.pid != pid:
+        return
+    if message.event == "ready":
+        worker.capacity = max(1, message.number("capacity", 1 << 16))
+        pool.meet(worker, Event.READY)
+        if worker.state is State.SERVING and pool.plan.limits.max_lifetime:
+            worker.alarm.set(pool.plan.limits.max_lifetime * (1 + 0.1 * worker.slot / pool.board.slots))
+        if generation is pool.coming and len(generation.those(State.SERVING)) >= pool.wanted_at_boot():
+            pool.owner.generation_ready(generation)
+        pool.reconcile()
+    elif message.event == "used up":
+        worker.used_up = worker.used_up or message.text("why")[:80]
+        pool.reconcile()
+    elif message.event == "failed":
+        error, traceback = message.text("error"), message.text("traceback")
+        if generation is pool.coming:
+            pool.owner.generation_failed(pool, generation, error, traceback)
+        else:
+            log.error("%s: a worker could not start: %s\n%s", pool.plan.name, error, traceback)
+
+
+def _is_of(generation: Generation, pid: int) -> bool:
+    """Whether a process belongs to the group of a generation's template: another's number may be claimed as well."""
+    try:
+        return 0 < pid != generation.template == os.getpgid(pid)
+    except ProcessLookupError:
+        return False

@@ -1,0 +1,305 @@
+"""This file is the supervisor: it obeys signals and commands, makes generations and buries processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from penstock import __version__
+from penstock.manager.control import Answer, Control, control_path
+from penstock.manager.generation import Generation, Worker
+from penstock.manager.nest import Nest
+from penstock.manager.parts import Crew
+from penstock.manager.pidfile import PidFile
+from penstock.manager.plan import Plan
+from penstock.manager.pool import Pool
+from penstock.manager.privileges import root_warning
+from penstock.manager.reactor import Reactor
+from penstock.manager.reloads import Reloads
+from penstock.manager.scoreboard import Running
+from penstock.manager.snapshot import snapshot
+from penstock.manager.sockets import Sockets
+from penstock.manager.statusdoor import StatusDoor
+from penstock.manager.systemd import Notifier
+from penstock.manager.watch import Watch
+from penstock.server.lifecycle import STOP_SIGNALS
+from penstock.server.notices import log
+
+_LATE: Final = 3.0
+"""Seconds beyond the longest grace after which a stop is made a hard one."""
+
+_LOOK_AT_FILES: Final = 1.0
+
+
+class BootFailed(Exception):
+    """The first generation could not be brought into service.
+
+    Attributes:
+        traceback: of the application, or "".
+    """
+
+    def __init__(self, error: str, traceback: str) -> None:
+        super().__init__(error)
+        self.traceback = traceback
+
+
+@final
+class Supervisor:
+    """One supervisor; `run` does everything.
+
+    Args:
+        plan: what is wanted.
+        sockets: open, one list for each pool.
+        replan: makes the plan anew for a reload.
+
+    Attributes:
+        pools: in the order of the plan.
+        reloads: brings generations into service.
+        began: by the monotonic clock.
+    """
+
+    def __init__(self, plan: Plan, sockets: Sockets, replan: Callable[[], Plan] | None) -> None:
+        self.reactor: Final = Reactor()
+        self.began: Final = time.monotonic()
+        self._plan = plan
+        self._sockets = sockets
+        self._replan = replan
+        self._stopping = False
+        self._failed: BootFailed | None = None
+        self._lifeline = os.pipe()
+        self._notifier = Notifier()
+        self._deadline = self.reactor.alarm(self._out_of_time)
+        self._watch = Watch(plan.reload_on)
+        self._watch_alarm = self.reactor.alarm(self._look_at_files)
+        self._watchdog = self.reactor.alarm(self._on_watchdog)
+        self.pools: Final = [
+            Pool(pool, listeners, identity, self)
+            for pool, listeners, identity in zip(plan.pools, sockets.listeners, sockets.identities, strict=True)
+        ]
+        self.reloads: Final = Reloads(self, self._notifier, self._take_plan, self._first_over)
+        self._control = Control(control_path(plan), self.reactor, self._obey)
+        self._status_door = StatusDoor(sockets.status, self.reactor, self.look, self._is_ready)
+        self._pid_file = None if plan.pid_file is None else PidFile(plan.pid_file)
+
+    def run(self) -> int:
+        """Until a stop signal; returns the exit status.
+
+        Raises:
+            BootFailed: the first generation could not be brought into service.
+        """
+        if self._pid_file is not None:
+            self._pid_file.write()
+        obeyed = {signal.SIGCHLD: self._reap, signal.SIGHUP: lambda: self.reload("SIGHUP"), signal.SIGQUIT: self._kill}
+        obeyed |= dict.fromkeys(STOP_SIGNALS, self.stop)
+        if self._sockets.owned:
+            obeyed[signal.SIGUSR1] = self._reopen
+        for number, act in obeyed.items():
+            self.reactor.obey(number, act)
+        for pool in self.pools:
+            warning = root_warning(pool.identity)
+            if warning:
+                log.warning("%s: %s", pool.plan.name, warning)
+        if self._notifier.watchdog_interval:
+            self._watchdog.set(self._notifier.watchdog_interval)
+        self.reloads.begin()
+        try:
+            self.reactor.run()
+        finally:
+            # Not in a forked child, which leaves by another way: this is the supervisor's own end.
+            if os.getpid() == self._sockets.pid:
+                self._tidy_up()
+        if self._failed is not None:
+            raise self._failed
+        log.info("stopped")
+        return 0
+
+    def _tidy_up(self) -> None:
+        for pool in self.pools:
+            pool.kill()
+            pool.files.close()
+        self._control.close()
+        self._status_door.close()
+        self._sockets.close()
+        if self._pid_file is not None:
+            self._pid_file.remove()
+        self._notifier.close()
+        self.reactor.close()
+
+    @property
+    def probation(self) -> float:
+        """Seconds in which a generation may still be taken back."""
+        return self._plan.probation
+
+    # -- what pools ask of it
+
+    def fork(self) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self.reactor.abandon()
+            self._control.let_go()
+            self._status_door.let_go()
+            os.close(self._lifeline[1])
+            for pool in self.pools:
+                for generation in pool.generations():
+                    generation.close()
+                pool.files.let_go()
+            self._notifier.close()
+        return pid
+
+    def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
+        return Nest(
+            pool.plan,
+            generation,
+            preload,
+            pool.identity,
+            events,
+            gate,
+            self._lifeline[0],
+            pool.listeners,
+            pool.board,
+            pool.files.stacks,
+            self._sockets.access_fd(pool.plan),
+            pool.files.outputs,
+            self._sockets.access_files.get(pool.plan.name),
+        )
+
+    def generation_ready(self, generation: Generation) -> None:
+        self.reloads.ready(generation)
+
+    def generation_failed(self, pool: Crew, generation: Generation, error: str, traceback: str = "") -> None:
+        self.reloads.failed(generation, error if len(self.pools) == 1 else f"{pool.plan.name}: {error}", traceback)
+
+    def cut_off(self, pool: Crew, worker: Worker, request: Running, status: int) -> None:
+        self._sockets.write_access(pool.plan, request, status, f"worker-{worker.pid}-died")
+
+    def slow_log(self, text: str) -> None:
+        self._sockets.slow_log.write(text.encode("utf-8", "backslashreplace"))
+
+    def worker_gone(self, generation: Generation, *, told: bool) -> None:
+        if not told:
+            self.reloads.worker_died(generation)
+        if self._stopping and not any(pool.workers() for pool in self.pools):
+            self.reactor.stopped = True
+
+    # -- reload
+
+    def reload(self, why: str) -> None:
+        if not self._stopping:
+            self.reloads.ask(why)
+
+    def _take_plan(self) -> None:
+        if self._replan is None:
+            return
+        plan = self._replan()
+        if [(pool.name, pool.bind) for pool in plan.pools] != [(pool.name, pool.bind) for pool in self._plan.pools]:
+            raise ValueError("pools or addresses have changed, which takes a restart")
+        for pool, wanted in zip(self.pools, plan.pools, strict=True):
+            pool.change(wanted)
+        self._plan = plan
+        self._watch = Watch(plan.reload_on)
+
+    def _first_over(self, error: str, traceback: str) -> None:
+        """The first generation serves, or has failed."""
+        if error:
+            self._failed = BootFailed(error, traceback)
+            self.reactor.stopped = True
+            return
+        for pool in self.pools:
+            log.info(
+                "penstock %s serves %s with %s workers, supervisor %d",
+                *(__version__, pool.plan.app, pool.plan.workers, os.getpid()),
+            )
+        log.info("control socket: %s", self._control.path)
+        if self._plan.reload_on:
+            self._watch_alarm.set(_LOOK_AT_FILES)
+
+    def _look_at_files(self) -> None:
+        changed = self._watch.changed()
+        if changed:
+            self.reload(f"{changed[0]} has changed")
+        self._watch_alarm.set(_LOOK_AT_FILES)
+
+    def _on_watchdog(self) -> None:
+        self._notifier.watchdog()
+        self._watchdog.set(self._notifier.watchdog_interval)
+
+    # -- commands
+
+    def _obey(self, name: str, content: dict[str, Any], answer: Answer) -> None:
+        if name == "ping":
+            answer(ok=True, pid=os.getpid())
+        elif name == "status":
+            answer(ok=True, status=self.look())
+        elif name == "reload":
+            if not content.get("wait"):
+                answer(ok=True)
+            self.reloads.ask("asked for on the control socket", answer if content.get("wait") else None)
+        elif name == "stop":
+            answer(ok=True)
+            self.stop()
+        elif name == "reopen":
+            self._reopen()
+            answer(ok=True)
+        else:
+            answer(ok=False, error=f"there is no command {name[:40]!a}")
+
+    def look(self) -> dict[str, Any]:
+        """The status."""
+        return snapshot(self.began, self.pools, self.reloads)
+
+    def _is_ready(self) -> bool:
+        return not self._stopping and all(pool.is_ready() for pool in self.pools)
+
+    def _reopen(self) -> None:
+        # First ours, for workers are not root and may not be able to make the file.
+        self._sockets.reopen_logs()
+        for pool in self.pools:
+            pool.reopen_logs()
+        log.info("log files are open anew")
+
+    # -- the end
+
+    def stop(self) -> None:
+        """Lose nobody: keep newcomers away, let workers accept and finish what is there; a second call ends it hard."""
+        if self._stopping:
+            self._kill()
+            return
+        self._stopping = True
+        self._notifier.stopping("finishing what has been accepted")
+        self.reloads.end()
+        log.info("stopping: %d workers", sum(len(pool.workers()) for pool in self.pools))
+        self._sockets.begin_drain()
+        for pool in self.pools:
+            pool.stop()
+        if any(pool.workers() for pool in self.pools):
+            self._deadline.set(max(pool.plan.grace for pool in self.pools) + _LATE)
+        else:
+            self.reactor.stopped = True
+
+    def _out_of_time(self) -> None:
+        log.warning("not all workers finished in time")
+        self._kill()
+
+    def _kill(self) -> None:
+        for pool in self.pools:
+            pool.kill()
+        self.reactor.stopped = True
+
+    def _reap(self) -> None:
+        """Bury what has ended; what it said before has to be heard first, or its number means nothing to us."""
+        for pool in self.pools:
+            for generation in pool.generations():
+                pool.hear(generation)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            # Others are what applications have started and left behind; they come to us as we are the subreaper.
+            any(pool.ended(pid, status) for pool in self.pools)
