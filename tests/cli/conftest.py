@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.supervisors import FakeSupervisor
 from tests.processes import PATIENCE, PENSTOCK, Process, Processes, environment
 
 HELLO = """\
@@ -60,3 +61,11 @@ def serve(processes: Processes, blog: Path) -> Serve:
         return process, process.wait_for(r"listening on (\S+)")[1]
 
     return start
+
+
+@pytest.fixture
+def supervisor(sock_dir: Path) -> Iterator[FakeSupervisor]:
+    """Something that speaks the control protocol on `app.sock.control` of the folder."""
+    fake = FakeSupervisor(sock_dir / "app.sock.control")
+    yield fake
+    fake.close()

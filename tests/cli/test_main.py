@@ -53,8 +53,8 @@ def test_without_a_command_the_help_goes_to_standard_error_and_the_exit_code_is_
     ("arguments", "message"),
     [
         (["sevre"], "penstock: there is no command 'sevre'; did you mean serve?"),
-        (["zzz"], "penstock: there is no command 'zzz'; there are serve, dev, request"),
-        (["serve"], "penstock serve: Missing argument 'APP'"),
+        (["zzz"], "penstock: there is no command 'zzz'; there are " + ", ".join(COMMANDS)),
+        (["serve"], "penstock serve: there is no APP, and no penstock.toml here; "),
         (["serve", "a:b", "extra"], "penstock serve: Got unexpected extra argument"),
         (["serve", "a:b", "--thread", "2"], "penstock serve: No such option"),
         (["--verbose"], "penstock: No such option"),

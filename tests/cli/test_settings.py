@@ -11,7 +11,9 @@ import pytest
 import penstock.cli.serve
 from penstock.cli import values
 from penstock.cli.main import main
-from penstock.cli.settings import DEV_SETTINGS, SETTINGS, markdown
+from penstock.cli.manager_settings import MANAGER_SETTINGS
+from penstock.cli.setting import markdown
+from penstock.cli.settings import DEV_SETTINGS, SETTINGS
 from penstock.protocol.spec import Role
 from penstock.server.serving import DEFAULT_BIND, serve
 from tests.processes import ROOT
@@ -28,6 +30,7 @@ WRITTEN = {
     "socket_group": ("33", "33"),
     "allow": ("192.0.2.1,198.51.100.0/24", ("192.0.2.1", "198.51.100.0/24")),
     "insecure_public": ("on", True),
+    "protocol": ("scgi", "scgi"),
     "interface": ("asgi", "asgi"),
     "threads": ("4", 4),
     "mount": ("/app", "/app"),
@@ -48,10 +51,10 @@ def served(monkeypatch, tmp_path):
     """The keywords with which `penstock serve` called `serve`."""
     keywords = {}
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(penstock.cli.serve, "load", lambda app: app)
+    monkeypatch.setattr(penstock.cli.serve, "find", lambda app: app)
     monkeypatch.setattr(penstock.cli.serve, "serve", lambda app, on_ready, **given: keywords.update(given))
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *MANAGER_SETTINGS):
         monkeypatch.delenv(setting.env, raising=False)
     return keywords
 
@@ -118,14 +121,20 @@ def test_a_wrong_environment_variable_is_named(served, monkeypatch, capsys, env,
     assert f"penstock serve: {env}: {text!r} is " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("setting", [*SETTINGS, *DEV_SETTINGS], ids=lambda setting: setting.name)
+def test_no_setting_of_workers_is_one_of_serve_too_and_each_has_its_own_default():
+    names = [setting.name for setting in (*SETTINGS, *MANAGER_SETTINGS)]
+    assert len(names) == len(set(names))
+    assert len({setting.flag for setting in MANAGER_SETTINGS}) == len(MANAGER_SETTINGS)
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, *MANAGER_SETTINGS, *DEV_SETTINGS], ids=lambda setting: setting.name)
 def test_a_default_that_is_shown_is_the_default(setting):
     if setting.shown_default and not setting.unset:
         value = [setting.kind.parse(word) for word in setting.shown_default.split(",")]
         assert value == (list(setting.default) if setting.kind.many else [setting.default])
 
 
-@pytest.mark.parametrize(("command", "settings"), [("serve", SETTINGS), ("dev", DEV_SETTINGS)])
+@pytest.mark.parametrize(("command", "settings"), [("serve", (*SETTINGS, *MANAGER_SETTINGS)), ("dev", DEV_SETTINGS)])
 def test_the_help_of_a_command_shows_each_of_its_settings_once(command, settings, capsys):
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -134,10 +143,12 @@ def test_the_help_of_a_command_shows_each_of_its_settings_once(command, settings
         assert len(re.findall(rf"^  {re.escape(usage)}\b(?!-)", shown, re.MULTILINE)) == 1, usage
 
 
-@pytest.mark.parametrize(("command", "settings"), [("serve", SETTINGS), ("dev", DEV_SETTINGS)])
-def test_the_documentation_is_in_step_with_the_table(command, settings):
+@pytest.mark.parametrize(
+    ("table", "settings"), [("serve", SETTINGS), ("workers", MANAGER_SETTINGS), ("dev", DEV_SETTINGS)]
+)
+def test_the_documentation_is_in_step_with_the_table(table, settings):
     """`python -m penstock.cli.settings` prints what has to stand there."""
     page = Path(ROOT, "docs", "cli.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- {command}: made[^\n]*\n(.*?)<!-- {command}: end -->", page, re.DOTALL)
+    found = re.search(rf"<!-- {table}: made[^\n]*\n(.*?)<!-- {table}: end -->", page, re.DOTALL)
     assert found is not None
     assert found[1].strip() == markdown(settings)

@@ -102,3 +102,20 @@ def test_a_wrong_value_of_any_kind_is_a_value_error_that_quotes_it(kind, text):
     with pytest.raises(ValueError, match=r".") as caught:
         kind.parse(text)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [values.DURATION_OR_OFF, values.SIZE_OR_OFF, values.COUNT_OR_OFF])
+def test_a_limit_may_be_off_and_is_shown_so(kind):
+    assert kind.parse("off") == kind.parse("0") == kind.parse(" OFF ") == 0
+    assert kind.show(0) == "off"
+    assert kind.parse(kind.show(kind.parse("100"))) == 100
+
+
+@pytest.mark.parametrize(("text", "number"), [("-20", -20), ("+5", 5), ("19", 19), ("0", 0)])
+def test_a_niceness_is_from_minus_20_to_19(text, number):
+    assert values.NICE.parse(text) == number
+
+
+def test_an_assignment_keeps_what_is_right_of_its_first_sign():
+    assert values.ASSIGNMENTS.parse("A=b=c,d") == "A=b=c,d"
+    assert values.ASSIGNMENTS.parse("A=") == "A="

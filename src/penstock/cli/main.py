@@ -14,11 +14,12 @@ from penstock.cli.failure import DONE, USAGE
 
 
 class _Entry(NamedTuple):
-    """A command that is not loaded yet: the module whose `command` it is, and what the overview shows."""
+    """A command that is not loaded yet: its module, what the overview shows, and its name in the module."""
 
     module: str
     usage: str
     help: str
+    attribute: str = "command"
 
 
 # A server that will run for months carries what it has imported, so each command's module is loaded when it is called.
@@ -26,6 +27,15 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "serve": _Entry("penstock.cli.serve", "serve APP", "Serve an application to a web server, over FastCGI."),
     "dev": _Entry("penstock.cli.dev.command", "dev APP", "Develop: HTTP, reload on change, tracebacks in the page."),
     "request": _Entry("penstock.cli.request", "request ADDR URL", "Ask a FastCGI application something, like curl."),
+    "config": _Entry("penstock.cli.config.command", "config SERVER APP", "Write a web server's configuration."),
+    "check": _Entry("penstock.cli.check", "check [APP]", "Check settings and application; serve nothing."),
+    "status": _Entry("penstock.cli.status", "status [TARGET]", "Show what a supervisor and its workers do."),
+    "top": _Entry("penstock.cli.top", "top [TARGET]", "The same as a table that stays up to date."),
+    "reload": _Entry("penstock.cli.manage", "reload [TARGET]", "Boot new workers; the old ones leave then.", "reload"),
+    "stop": _Entry("penstock.cli.manage", "stop [TARGET]", "Stop a supervisor; running requests finish.", "stop"),
+    "reopen": _Entry("penstock.cli.manage", "reopen [TARGET]", "Open log files anew, when renamed.", "reopen"),
+    "ping": _Entry("penstock.cli.manage", "ping [TARGET]", "Find out whether a supervisor answers.", "ping"),
+    "compat": _Entry("penstock.cli.compat", "compat path", "Print the folder that gives old scripts flup, fcgi, jon."),
 }
 
 HELP: Final = (
@@ -44,7 +54,7 @@ class Commands(click.Group):
         entry = COMMANDS.get(name)
         if entry is None:
             return None
-        command: click.Command = import_module(entry.module).command
+        command: click.Command = getattr(import_module(entry.module), entry.attribute)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from penstock.cli.settings import Setting
+from penstock.cli.setting import Setting
 from penstock.cli.values import SWITCH, Kind
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class KindType(_ParamType):
             return value  # a default
         if not self._kind.many:
             return _parse(self._kind, value, param, ctx)
-        return tuple(_parse(self._kind, word.strip(), param, ctx) for word in value.split(","))
+        words = value.split(self._kind.separator) if self._kind.separator else [value]
+        return tuple(_parse(self._kind, word.strip(), param, ctx) for word in words)
 
     def split_envvar_value(self, rv: str) -> list[str]:
         return [rv]  # `convert` cuts at the commas; click would cut at spaces, which paths may have
@@ -97,6 +98,14 @@ def collect(settings: Iterable[Setting], given: dict[str, Any]) -> dict[str, Any
             value = tuple(item for part in parts for item in part) or setting.default
         keywords[setting.name] = value
     return keywords
+
+
+def written_at(setting: Setting) -> str:
+    """The flag or the environment variable by which the command that runs was told a setting; "" if it was not."""
+    source = click.get_current_context().get_parameter_source(setting.name)
+    if source is ParameterSource.COMMANDLINE:
+        return setting.flag
+    return setting.env if source is ParameterSource.ENVIRONMENT else ""
 
 
 class GroupedCommand(click.Command):

@@ -13,10 +13,11 @@ from penstock import __version__
 from penstock.cli import values
 from penstock.cli.failure import TARGET, USAGE, Failure
 from penstock.cli.options import GroupedCommand, KindType, SettingOption
-from penstock.cli.records import RecordPrinter
-from penstock.client import BadAddress, Client, ClientError, Exchange
+from penstock.client import BadAddress, Client, ClientError, Exchange, Trace
+from penstock.protocol.records import Record
 from penstock.protocol.spec import Role
 from penstock.server.address import shown
+from penstock.server.tracing import Explainer
 
 _HTTP: Final = "HTTP request"
 _FASTCGI: Final = "FastCGI"
@@ -33,7 +34,7 @@ def run(address: str, url: str | None, **given: Any) -> None:
         Failure: there is no answer.
         UsageError: what was written makes no request.
     """
-    trace = RecordPrinter(_to_stderr) if given["verbose"] else None
+    trace = _new_trace() if given["verbose"] else None
     try:
         with Client(address, given["timeout"], trace) as client:
             if given["values"]:
@@ -108,8 +109,15 @@ def _show_errors(exchange: Exchange, told: int) -> int:
     return told + len(new)
 
 
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
+def _new_trace() -> Trace:
+    """Show what passes on standard error, as `--log-level debug` does on the other side."""
+    explain = Explainer()
+
+    def show(sign: str, record: Record) -> None:
+        for line in explain(*record):
+            click.echo(f"{sign} {line}", err=True)
+
+    return show
 
 
 def _header(line: str) -> tuple[str, str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from penstock.gateways.environ import mount_point
+from penstock.manager.plan import Workers
 from penstock.protocol.spec import Role
 from penstock.server.address import parse_address
 from penstock.server.allow import build_allow_list
@@ -24,13 +25,17 @@ class Kind:
         metavar: stands for the value in help texts; "" for a switch, which has none.
         parse: text -> value.
         show: value -> text that `parse` would take.
-        many: the value is a sequence; the option may be repeated, and one text may hold several with commas between.
+        many: the value is a sequence; the option may be repeated.
+        separator: of a kind that is `many`, what stands between several values in one text; "" where none can.
+        toml: the types a value may have in a file beside text, which goes to `parse` in the same words.
     """
 
     metavar: str
     parse: Callable[[str], object]
     show: Callable[[Any], str] = str
     many: bool = False
+    separator: str = ","
+    toml: tuple[type, ...] = ()
 
 
 _DURATION_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -114,11 +119,14 @@ def parse_role(text: str) -> Role:
     return role
 
 
-def _parse_count(text: str) -> int:
-    word = text.strip()
-    if not (word.isascii() and word.isdigit() and len(word) <= 5 and int(word) > 0):
-        raise ValueError(f"{text!r} is no number from 1 to 99999")
-    return int(word)
+def _count(digits: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        word = text.strip()
+        if not (word.isascii() and word.isdigit() and len(word) <= digits and int(word) > 0):
+            raise ValueError(f"{text!r} is no number from 1 to {'9' * digits}")
+        return int(word)
+
+    return parse
 
 
 def _parse_address(text: str) -> str:
@@ -142,6 +150,20 @@ def _parse_text(text: str) -> str:
     return text
 
 
+def _parse_nice(text: str) -> int:
+    found = re.fullmatch(r"[+-]?\d{1,2}", text.strip(), re.ASCII)
+    if found is None or not -20 <= int(found[0]) <= 19:
+        raise ValueError(f"{text!r} is no niceness; write a number from -20 to 19")
+    return int(found[0])
+
+
+def _parse_assignment(text: str) -> str:
+    name, sign, _ = text.partition("=")
+    if not (sign and name) or "\0" in text:
+        raise ValueError(f"{text!r} sets no variable; write it as in NAME=VALUE")
+    return text
+
+
 def choice(*words: str) -> Kind:
     """One of a few words."""
 
@@ -154,16 +176,38 @@ def choice(*words: str) -> Kind:
     return Kind("|".join(words), parse)
 
 
-COUNT: Final = Kind("N", _parse_count)
-DURATION: Final = Kind("TIME", parse_duration, show_duration)
-SIZE: Final = Kind("SIZE", parse_size, show_size)
+def _or_off(kind: Kind) -> Kind:
+    """The same kind with `off`, which is 0, for what has no limit unless somebody sets one."""
+
+    def parse(text: str) -> object:
+        return 0 if text.strip().lower() in ("off", "0") else kind.parse(text)
+
+    return replace(kind, parse=parse, show=lambda value: kind.show(value) if value else "off")
+
+
+COUNT: Final = Kind("N", _count(5), toml=(int,))
+COUNT_OR_OFF: Final = _or_off(Kind("N", _count(9), toml=(int,)))
+NICE: Final = Kind("N", _parse_nice, toml=(int,))
+WORKERS: Final = Kind("N|MIN..MAX", Workers.parse, toml=(int,))
+DURATION: Final = Kind("TIME", parse_duration, show_duration, toml=(int, float))
+DURATION_OR_OFF: Final = _or_off(DURATION)
+SIZE: Final = Kind("SIZE", parse_size, show_size, toml=(int,))
+SIZE_OR_OFF: Final = _or_off(SIZE)
+# In a file too the octal digits are text: the number 440 would be 0670.
 MODE: Final = Kind("MODE", parse_mode, lambda mode: f"{mode:04o}")
 SWITCH: Final = Kind("", parse_switch, lambda on: "on" if on else "off")
-ADDRESSES: Final = Kind("ADDR", _parse_address, many=True)
+ADDRESS: Final = Kind("ADDR", _parse_address)
+ADDRESSES: Final = replace(ADDRESS, many=True)
 PEERS: Final = Kind("IP", _parse_peer, many=True)
-ROLES: Final = Kind("ROLE", parse_role, lambda role: role.name.lower(), many=True)
 ROLE: Final = Kind("ROLE", parse_role, lambda role: role.name.lower())
+ROLES: Final = replace(ROLE, many=True)
 MOUNT: Final = Kind("PATH", _parse_mount)
-USER: Final = Kind("USER", _parse_text)
-GROUP: Final = Kind("GROUP", _parse_text)
+USER: Final = Kind("USER", _parse_text, toml=(int,))
+GROUP: Final = Kind("GROUP", _parse_text, toml=(int,))
 HTTP: Final = Kind("HOST:PORT", _parse_address)
+APP: Final = Kind("APP", _parse_text)
+FILE: Final = Kind("FILE", _parse_text)
+FILES: Final = replace(FILE, many=True)
+DIRECTORY: Final = Kind("DIR", _parse_text)
+# A value may hold commas, so each assignment is an option of its own.
+ASSIGNMENTS: Final = Kind("NAME=VALUE", _parse_assignment, many=True, separator="")

@@ -24,7 +24,8 @@ def call(application, client=("127.0.0.1", 5), headers=(), kind="http"):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(DebuggedASGI(application)(scope, receive, send))
+    debugged = application if isinstance(application, DebuggedASGI) else DebuggedASGI(application)
+    asyncio.run(debugged(scope, receive, send))
     return sent
 
 
@@ -76,6 +77,26 @@ def test_after_the_head_the_error_is_the_server_s():
 def test_a_browser_elsewhere_gets_no_traceback(more):
     with pytest.raises(LookupError):
         call(fails, **more)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(None, b"<p>no database</p>"), (LookupError("no database"), b"<h1>LookupError: no database</h1>")],
+)
+def test_an_application_that_cannot_start_says_so_in_the_page(error, shown, caplog):
+    async def application(scope, receive, send):
+        assert scope["type"] == "lifespan", "it is asked though it has not started"
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+        if error is not None:
+            raise error
+
+    debugged = DebuggedASGI(application)
+    assert call(debugged, kind="lifespan") == [{"type": "lifespan.startup.complete"}]
+    start, body = call(debugged)
+    assert start["status"] == 500
+    assert shown in body["body"]
+    assert b"no database" not in call(debugged, client=("192.0.2.7", 1))[1]["body"]
+    assert "no database" in caplog.text
 
 
 def test_what_is_no_http_passes_and_it_is_still_seen_to_be_asynchronous():

@@ -185,3 +185,33 @@ def test_an_exception_of_an_asgi_application_is_shown_in_the_page_too(dev, blog)
     assert status == 500
     assert "<h1>LookupError: no luck</h1>" in page
     assert "blog.py:2</code>" in page
+
+
+def test_an_exception_of_a_handler_is_shown_in_the_page_too(dev, blog):
+    (blog / "blog.py").write_text(
+        "import penstock\n"
+        "class Page(penstock.Handler):\n"
+        "    def process(self, request):\n"
+        "        raise LookupError('no luck')\n"
+    )
+    site = dev("blog:Page")
+    status, page = site.get("/x?y")
+    assert status == 500
+    assert "<h1>LookupError: no luck</h1>" in page
+    assert "GET /x?y" in page
+    assert "blog.py:4</code>" in page
+    site.process.wait_for("LookupError: no luck")
+    assert "no luck" not in site.get(**{"X-Forwarded-For": "192.0.2.7"})[1]
+
+
+def test_an_asgi_application_that_cannot_start_says_so_in_the_page_and_the_next_save_mends_it(dev, blog):
+    starts = "async def app(scope, receive, send):\n    if scope['type'] == 'lifespan':\n        await receive()\n"
+    fails = "        await send({'type': 'lifespan.startup.failed', 'message': 'no database'})\n"
+    (blog / "blog.py").write_text(starts + fails)
+    site = dev("blog:app")
+    status, page = site.get()
+    assert status == 500
+    assert "no database" in page
+    (blog / "blog.py").write_text(HELLO)
+    site.process.wait_for(r"blog\.py changed, reloading$")
+    assert site.get() == (200, "hello from /")

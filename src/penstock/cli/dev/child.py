@@ -13,10 +13,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from penstock.cli.dev.handlers import debugged_handler
 from penstock.cli.dev.pages import Debugged, unloadable
+from penstock.cli.finding import give_old_names
+from penstock.gateways.handler import is_handler
 from penstock.server.importer import AppError, Application, load
 from penstock.server.serving import serve
 from penstock.server.wiring import is_asynchronous, is_wsgi
@@ -31,6 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     lifeline = socket.socket(fileno=int(fd))
     lifeline.set_inheritable(False)
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
+    give_old_names()
     try:
         application = _debugged(load(app))
     except AppError as error:
@@ -47,6 +51,10 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _debugged(application: Application) -> Application:
+    if isinstance(application, Mapping):
+        return {role: _debugged(cast(Application, one)) for role, one in application.items()}
+    if is_handler(application):
+        return debugged_handler(application)
     if is_asynchronous(application):
         from penstock.cli.dev.asgi import DebuggedASGI
 

@@ -109,6 +109,11 @@ def _page(error: BaseException, environ: dict[str, Any], start_response: StartRe
 def draw(error: BaseException, request: str) -> bytes:
     """The page of an error; the terminal gets its traceback too."""
     log.error("the application failed: %r\n%s", request, trace_without(error, _OURS).rstrip())
+    return traceback_page(error, request)
+
+
+def traceback_page(error: BaseException, request: str) -> bytes:
+    """The page of an error that is in the log already."""
     return error_page(error, request, _OURS)
 
 
