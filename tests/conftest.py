@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.interop.apache import find_module
+from tests.interop.unprivileged import find_interpreter
 from tests.processes import Processes, adopt_orphans, children, find_binary, find_free_port
 
 IN_CI = os.environ.get("CI") == "true"
 
 # Web servers that tests stand behind. Each has a fixture of its name; a test that asks for the fixture, be it through
 # another one, is counted for it in the summary.
-WEB_SERVERS = ("nginx",)
+WEB_SERVERS = ("nginx", "apache2", "mod_fcgid", "lighttpd", "spawn_fcgi", "caddy", "haproxy", "h2o")
 
 # No deadlines: the machine may be busy. A property that hangs is ended by the time limit of its test.
 settings.register_profile("default", max_examples=100, deadline=None)
@@ -37,14 +41,73 @@ def require_binary(name: str) -> str:
     """The path of a program. Without it the test is skipped, but fails under CI=true, where nothing may be left out."""
     path = find_binary(name)
     if path is None:
-        (pytest.fail if IN_CI else pytest.skip)(f"{name} is not installed")
+        leave_out(f"{name} is not installed")
     return path
+
+
+def leave_out(reason: str) -> NoReturn:
+    """Skip the test for what this machine lacks, but fail under CI=true, where nothing may be left out."""
+    (pytest.fail if IN_CI else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
 def nginx() -> str:
     """The path of the nginx program."""
     return require_binary("nginx")
+
+
+@pytest.fixture(scope="session")
+def apache2() -> str:
+    """The path of the Apache httpd program, as Debian names it."""
+    return require_binary("apache2")
+
+
+@pytest.fixture(scope="session")
+def mod_fcgid(apache2: str) -> Path:
+    """The file of Apache's module mod_fcgid, which is a package of its own."""
+    module = find_module("fcgid")
+    if module is None:
+        leave_out("mod_fcgid of Apache is not installed")
+    return module
+
+
+@pytest.fixture(scope="session")
+def web_python() -> str:
+    """The path of a Python that programs started by a web server can run with, as the user that it is."""
+    interpreter = find_interpreter()
+    if interpreter is None:
+        leave_out("the web server's user can run no Python 3.11 or later, or cannot read this checkout")
+    return interpreter
+
+
+@pytest.fixture(scope="session")
+def lighttpd() -> str:
+    """The path of the lighttpd program."""
+    return require_binary("lighttpd")
+
+
+@pytest.fixture(scope="session")
+def spawn_fcgi() -> str:
+    """The path of the spawn-fcgi program."""
+    return require_binary("spawn-fcgi")
+
+
+@pytest.fixture(scope="session")
+def caddy() -> str:
+    """The path of the Caddy program."""
+    return require_binary("caddy")
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> str:
+    """The path of the HAProxy program."""
+    return require_binary("haproxy")
+
+
+@pytest.fixture(scope="session")
+def h2o() -> str:
+    """The path of the h2o program."""
+    return require_binary("h2o")
 
 
 @pytest.fixture
@@ -105,12 +168,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("web servers")
     for name, counts in asked_for.items():
-        path = find_binary(name)
         what = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        terminalreporter.write_line(f"{_version(path) if path else f'{name} IS MISSING'}: {what}")
+        terminalreporter.write_line(f"{_version(name)}: {what}")
 
 
-def _version(path: str) -> str:
-    """What the program says of itself: "nginx version: nginx/1.22.1" -> "nginx/1.22.1"."""
-    said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False)
-    return (said.stderr or said.stdout).partition("\n")[0].rpartition(": ")[2]
+def _version(name: str) -> str:
+    """What a web server says of itself: "nginx version: nginx/1.22.1" -> "nginx/1.22.1"."""
+    if name == "mod_fcgid":
+        module = find_module("fcgid")
+        found = re.search(rb"mod_fcgid/[\d.]+", module.read_bytes()) if module else None
+        return found[0].decode() if found else f"{name} IS MISSING"
+    program = name.replace("_", "-")
+    path = find_binary(program)
+    if path is None:
+        return f"{program} IS MISSING"
+    said = subprocess.run([path, "version" if name == "caddy" else "-v"], capture_output=True, text=True, check=False)
+    line = (said.stdout or said.stderr).partition("\n")[0].rpartition(": ")[2].partition(" - ")[0]
+    return line if line[:1].isalpha() else f"{program} {line}"

@@ -28,7 +28,7 @@ FLOORS = {
 FACE = ""
 FREE_FROM_THE_FACE = {"penstock.__version__"}
 # Below the command line the standard library is enough; these are used where they are installed, inside a `try`.
-OPTIONAL = {"multipart", "uvloop"}
+OPTIONAL = {"multipart", "prometheus_client", "uvloop", "wsproto"}
 LAST_BARE_FLOOR = 4
 
 

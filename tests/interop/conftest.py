@@ -13,8 +13,11 @@ import pytest
 
 from tests.interop import nginx as front_server
 from tests.interop.backend import Backend, start
+from tests.interop.matrix_table import pytest_terminal_summary
 from tests.interop.nginx import Front, Nginx
 from tests.processes import Processes
+
+__all__ = ["pytest_terminal_summary"]  # pytest looks for it here
 
 WAYS = {"-".join(words): words for words in product(("kept", "closed"), ("buffered", "unbuffered"), ("unix", "tcp"))}
 
