@@ -131,7 +131,7 @@ def test_one_request_of_plain_cgi_is_answered(programs):
 
 
 def test_in_a_module_that_is_imported_it_makes_a_socketserver(programs, processes, sock_dir):
-    (programs.folder / "path" / "pages.py").write_text(f"from fastcgi import *\n@fastcgi('made.sock'){BODY}")
+    (programs.folder / "pages.py").write_text(f"from fastcgi import *\n@fastcgi('made.sock'){BODY}")
     text = """
 import pages, os
 assert callable(pages.hello.gateway)

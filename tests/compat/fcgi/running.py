@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from penstock.compat.aliases import PATH as OLD_NAMES
 from tests.compat.jon.programs import Runner
 from tests.processes import ROOT
 
-ALIAS = "import sys\nfrom penstock.compat import {0}\nsys.modules[__name__] = {0}\n"
-MODULES = ("fcgi", "flipflop", "fastcgi", "gevent_fastcgi", "fcgisgi")
-
 
 class OldPrograms(Runner):
-    """Runs programs that import one of MODULES."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        for name in MODULES:
-            (folder / "path" / f"{name}.py").write_text(ALIAS.format(name))
+    """Runs programs that import an old name."""
 
     def script(self, text: str) -> Path:
         """Make a program."""
@@ -27,7 +20,7 @@ class OldPrograms(Runner):
         return path
 
     def environ(self, more=None):
-        paths = (self.folder / "path", ROOT / "src")
+        paths = (self.folder, OLD_NAMES, ROOT / "src")
         return {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(map(str, paths)), **(more or {})}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.flup.shim import make_shim
+from penstock.compat.aliases import PATH as OLD_NAMES
 from tests.processes import PATIENCE, ROOT
 
 
@@ -52,8 +52,7 @@ class Program:
 class Programs:
     """Starts scripts in which `import flup` finds the facade, and ends what still runs when the test is over."""
 
-    def __init__(self, shim: Path, folder: Path) -> None:
-        self._shim = shim
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._started: list[Program] = []
 
@@ -80,7 +79,7 @@ class Programs:
             cwd=self.folder,
             env={
                 "PATH": "/usr/bin:/bin",
-                "PYTHONPATH": os.pathsep.join(map(str, (self._shim, ROOT / "src"))),
+                "PYTHONPATH": os.pathsep.join((OLD_NAMES, str(ROOT / "src"))),
                 "PYTHONUNBUFFERED": "1",
                 **(env or {}),
             },
@@ -95,16 +94,10 @@ class Programs:
             program._log.close()
 
 
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with flup's names."""
-    return make_shim(tmp_path_factory.mktemp("shim"))
-
-
 @pytest.fixture
-def programs(shim: Path, sock_dir: Path) -> Iterator[Programs]:
+def programs(sock_dir: Path) -> Iterator[Programs]:
     """Starts scripts that import flup."""
-    started = Programs(shim, sock_dir)
+    started = Programs(sock_dir)
     yield started
     started.end()
 

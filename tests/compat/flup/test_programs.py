@@ -103,50 +103,56 @@ def check(client) -> None:
     assert client.request("POST", "/form", FORM, b"a=5").body == b"5"
 
 
-def test_bottle(programs, sock_dir):
+@pytest.fixture
+def check_behind_nginx(nginx, processes, sock_dir):
+    """Ask what listens at an address by way of a real nginx, on kept connections."""
+
+    def check_at(address: str) -> None:
+        front = nginx_module.Front(address)
+        server = nginx_module.start(processes, nginx, sock_dir, [front])
+        connection = server.connect(front)
+        for _ in range(2):
+            response, body = nginx_module.ask(connection, "GET", "/hello/you?x=1")
+            assert (response.status, body) == (200, b"Hello you 1")
+            response, body = nginx_module.ask(connection, "POST", "/form", b"a=5", Content_Type=FORM[0][1])
+            assert (response.status, body) == (200, b"5")
+        connection.close()
+
+    return check_at
+
+
+def test_bottle(programs, sock_dir, check_behind_nginx):
     pytest.importorskip("bottle")
     program = programs(BOTTLE)
     with client_of(f"unix:{sock_dir}/s", program.popen) as client:
         check(client)
         assert client.request("GET", "/nowhere").status == 404
+    check_behind_nginx(f"unix:{sock_dir}/s")
     assert program.stop(signal.SIGTERM) == 0
     assert program.errors() == ""
 
 
-def test_bottle_behind_nginx(programs, sock_dir, nginx, processes):
-    pytest.importorskip("bottle")
-    program = programs(BOTTLE)
-    client_of(f"unix:{sock_dir}/s", program.popen).close()
-    front = nginx_module.Front(f"unix:{sock_dir}/s")
-    server = nginx_module.start(processes, nginx, sock_dir, [front])
-    connection = server.connect(front)
-    for _ in range(2):
-        response, body = nginx_module.ask(connection, "GET", "/hello/you?x=%20")
-        assert (response.status, body) == (200, b"Hello you  ")
-        response, body = nginx_module.ask(connection, "POST", "/form", b"a=5", Content_Type=FORM[0][1])
-        assert (response.status, body) == (200, b"5")
-    connection.close()
-
-
-def test_cherrypy_over_fastcgi_and_scgi_in_threads_of_its_own(programs):
+def test_cherrypy_over_fastcgi_and_scgi_in_threads_of_its_own(programs, check_behind_nginx):
     pytest.importorskip("cherrypy")
     ports = [find_free_port(), find_free_port()]
     program = programs(CHERRYPY, *map(str, ports))
     assert program.line() == "started"
     with client_of(f"127.0.0.1:{ports[0]}", program.popen) as client:
         check(client)
+    check_behind_nginx(f"127.0.0.1:{ports[0]}")
     client_of(f"127.0.0.1:{ports[1]}", program.popen).close()
     environ = cgi_params("GET", "http://localhost/hello/world?x=1") | {"REMOTE_PORT": "1", "wsgi.input": io.BytesIO()}
     assert SCGIApp(connect=("127.0.0.1", ports[1]))(environ, lambda *args: None) == [b"Hello world 1"]
     assert program.stop(signal.SIGTERM) == 0
 
 
-def test_webpy_by_its_command_line(programs):
+def test_webpy_by_its_command_line(programs, check_behind_nginx):
     pytest.importorskip("web")
     port = find_free_port()
     program = programs(WEBPY, "fastcgi", f"127.0.0.1:{port}")
     with client_of(f"127.0.0.1:{port}", program.popen) as client:
         check(client)
+    check_behind_nginx(f"127.0.0.1:{port}")
     assert program.stop(signal.SIGTERM) == 0
 
 
@@ -159,7 +165,7 @@ def test_webpy_started_by_lighttpd(programs, listener, sock_dir):
 
 
 @pytest.mark.parametrize("name", ["main", "fork", "pastescript"])
-def test_paste(name, programs, sock_dir):
+def test_paste(name, programs, sock_dir, check_behind_nginx):
     pytest.importorskip("paste.deploy")
     if name == "pastescript":
         pytest.importorskip("paste.script")
@@ -168,6 +174,7 @@ def test_paste(name, programs, sock_dir):
     program = programs(PASTE, name)
     with client_of(f"unix:{sock_dir}/s", program.popen) as client:
         check(client)
+    check_behind_nginx(f"unix:{sock_dir}/s")
     if name == "main":
         assert os.stat(f"{sock_dir}/s").st_mode & 0o777 == 0o770
     assert program.stop(signal.SIGTERM) == 0

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penstock.compat.aliases import PATH as OLD_NAMES
 from tests.processes import PATIENCE, ROOT
 from tests.server.peers import Peer
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
-ALIAS = "import sys\nfrom penstock.compat.jon import {0}\nsys.modules[__name__] = {0}\n"
 
 
 class Program:
@@ -48,20 +48,15 @@ class Program:
 
 
 class Runner:
-    """Runs programs that import `jon`, which is a folder of its own on PYTHONPATH."""
+    """Runs programs that import old names, such as `jon`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        package = folder / "path" / "jon"
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text("from penstock.compat.jon import __getattr__, __version__\n")
-        for name in ("cgi", "fcgi"):
-            (package / f"{name}.py").write_text(ALIAS.format(name))
         self._started: list[Program] = []
         self._files: list = []
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        paths = (self.folder / "path", ROOT / "src", ROOT)
+        paths = (OLD_NAMES, ROOT / "src", ROOT)
         return {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(map(str, paths)), **(more or {})}
 
     def script(self, text: str) -> Path:
