@@ -40,6 +40,7 @@ WRITTEN = {
     "body_memory": ("64k", 1 << 16),
     "io_timeout": ("90s", 90.0),
     "graceful_timeout": ("1m", 60.0),
+    "max_queue_age": ("10s", 10.0),
     "access_log": ("off", False),
     "access_log_format": ("json", "json"),
     "log_level": ("error", "error"),

@@ -126,6 +126,14 @@ SETTINGS: Final[Sequence[Setting]] = (
         "How long running requests get after a stop signal.",
         "A second signal ends the process at once.",
     ),
+    Setting(
+        "max_queue_age",
+        values.DURATION_OR_OFF,
+        LIMITS,
+        "How long a request may have waited; an older one is a 503.",
+        "Its age comes from the parameter REQUEST_START: in nginx `fastcgi_param REQUEST_START $msec;`."
+        " Without that no request is too old.",
+    ),
     Setting("access_log", values.SWITCH, LOGS, "Write no line per request to standard output."),
     Setting("access_log_format", values.choice("text", "json"), LOGS, "How the lines of the access log are written."),
     Setting(

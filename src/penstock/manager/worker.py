@@ -31,6 +31,7 @@ BOOT_FAILED: Final = 3
 _OPTIONS: Final = (
     *("threads", "protocol", "mount", "roles", "max_body", "body_memory", "stream_body", "io_timeout"),
     "graceful_timeout",
+    "max_queue_age",
 )
 _PAGE: Final = resource.getpagesize()
 _MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024

@@ -47,11 +47,12 @@ class Listener:
         socket: non-blocking, close-on-exec.
         address: for logs: `unix:/run/app.sock`, `127.0.0.1:9000` with the real port, `unix:/run/app.sock (fd:0)`.
         others_accept: others accept here too, so whoever stops closes at once and leaves the queue to them.
+        file: what is ours of a unix socket's path; None if nothing is.
         is_unix: whether its peers are judged by the file's permissions instead of the allow-list.
         warnings: sentences for the log, told once at start.
     """
 
-    __slots__ = ("_allow", "_file", "_pid", "address", "is_unix", "others_accept", "socket", "warnings")
+    __slots__ = ("_allow", "_pid", "address", "file", "is_unix", "others_accept", "socket", "warnings")
 
     def __init__(
         self,
@@ -70,8 +71,13 @@ class Listener:
         self.is_unix: Final = sock.family == socket.AF_UNIX
         self.warnings: Final = tuple(warnings)
         self._allow = allow
-        self._file = file
+        self.file: Final = file
         self._pid = os.getpid() if drainable else -1
+
+    @property
+    def drainable(self) -> bool:
+        """Whether newcomers could be kept away: we have opened it, for TCP."""
+        return self._pid >= 0
 
     def allows(self, peer: object) -> bool:
         """Whether the peer may stay whose address `accept()` returned; ask before reading a byte."""
@@ -86,8 +92,8 @@ class Listener:
         the kernel drops new handshakes, whose senders try again by themselves; without the right nothing changes.
         Does nothing in a forked child, nor to an inherited socket: others listen there too, or will.
         """
-        if self._file is not None:
-            self._file.remove()
+        if self.file is not None:
+            self.file.remove()
         elif self._pid == os.getpid() and sys.platform == "linux":
             code = array.array("B", _DROP_EVERYTHING)
             program = struct.pack("HP", 1, code.buffer_info()[0])
@@ -96,13 +102,13 @@ class Listener:
 
     def let_go(self) -> None:
         """In a forked child: leave the path and its lock to the parent alone, so that they end with that."""
-        if self._file is not None:
-            self._file.remove()
+        if self.file is not None:
+            self.file.remove()
 
     def close(self) -> None:
         """Stop listening, and remove the path if it is ours; again is harmless. A forked child only closes its copy."""
-        if self._file is not None:
-            self._file.remove()
+        if self.file is not None:
+            self.file.remove()
         self.socket.close()
 
 
@@ -217,7 +223,7 @@ def _open_tcp(address: TcpAddress, rules: _Rules, opened: list[Listener]) -> Non
     places = dict.fromkeys((family, where) for family, _, _, _, where in found)
     if not rules.insecure_public and rules.allow is None:
         for _, where in places:
-            _refuse_public(str(where[0]), written)
+            refuse_public(str(where[0]), written)
     missing: OSError | None = None
     before = len(opened)
     for family, where in places:
@@ -273,7 +279,7 @@ def _inherit(address: FdAddress, rules: _Rules) -> Listener:
             listener = Listener(sock, name)
         else:
             if not rules.insecure_public and rules.allow is None:
-                _refuse_public(sock.getsockname()[0], name)
+                refuse_public(sock.getsockname()[0], name)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listener = Listener(sock, name, allow=rules.allow, warnings=rules.take_warnings())
     except BaseException:
@@ -293,7 +299,12 @@ def _vacate(number: int) -> None:
     os.close(null)
 
 
-def _refuse_public(host: str, written: str) -> None:
+def refuse_public(host: str, written: str) -> None:
+    """Refuse an address that others than this machine may reach.
+
+    Raises:
+        AddressError: it is one.
+    """
     if host == "::1" or host.removeprefix("::ffff:").startswith("127."):
         return
     raise AddressError(

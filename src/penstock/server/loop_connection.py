@@ -130,6 +130,7 @@ class LoopConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.congested = True
+        self.read_on()  # mod_fcgid and Caddy take nothing before they have sent the whole body
         self._set_deadline(self._hub.options.io_timeout)
 
     def resume_writing(self) -> None:
@@ -178,7 +179,8 @@ class LoopConnection(asyncio.Protocol):
             if isinstance(event, InputReceived):
                 exchange.take(event.content)
                 # Only an exchange that is alone may stop the connection: the others' records travel on it too.
-                if exchange.unread > READ_AHEAD and len(self.exchanges) == 1 and self._reading:
+                output_waits = self.congested or exchange.is_held
+                if exchange.unread > READ_AHEAD and len(self.exchanges) == 1 and self._reading and not output_waits:
                     self._reading = False
                     self._transport.pause_reading()
             else:
@@ -225,6 +227,10 @@ class LoopConnection(asyncio.Protocol):
 
     def input_taken(self) -> None:
         if not self._reading and all(exchange.unread <= READ_AHEAD // 2 for exchange in self.exchanges.values()):
+            self.read_on()
+
+    def read_on(self) -> None:
+        if not self._reading:
             self._reading = True
             self._transport.resume_reading()
 

@@ -47,6 +47,9 @@ class Carrier(Protocol):
     def input_taken(self) -> None:
         """The application has read what was waiting for it."""
 
+    def read_on(self) -> None:
+        """Read, however much waits for the application."""
+
     def upgraded(self, exchange: LoopExchange) -> None:
         """The input of an exchange may pause for ever from now on."""
 
@@ -59,12 +62,15 @@ class LoopExchange(AsyncRequest):
         ended: nothing more can be sent.
         unread: bytes of the body that wait for the application.
         is_upgraded: the input is another protocol's.
+        is_held: output waits until the body is complete.
     """
 
     __slots__ = (
+        "_body_first",
         "_carrier",
         "_complete",
         "_expected",
+        "_held",
         "_options",
         "_spool",
         "_waiter",
@@ -83,6 +89,8 @@ class LoopExchange(AsyncRequest):
         self._options = options
         self._spool: Spool | None = None
         self._expected: int | None = None
+        self._body_first = False
+        self._held = b""
         self._complete = begun.role is Role.AUTHORIZER
         self._waiter: asyncio.Future[None] | None = None
         self.request_id = begun.request_id
@@ -104,6 +112,13 @@ class LoopExchange(AsyncRequest):
         """
         self.params = read_params(self.role, self.names, self.values, self._options)
         self._expected = expected_length(self.role, self.params, self._options)
+        # nginx sends no more of a body once the response has begun, and the application would wait for it in vain. So
+        # output waits for the body, which is then received whole. Other web servers carry both ways at a time.
+        self._body_first = self.params.get("SERVER_SOFTWARE", "").startswith("nginx/")
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self._held)
 
     @property
     def unread(self) -> int:
@@ -135,6 +150,7 @@ class LoopExchange(AsyncRequest):
         self._complete = True
         if not self.unread:
             self.input_ended = True
+        self._let_go()
         self._wake()
 
     def stop(self) -> None:
@@ -146,12 +162,20 @@ class LoopExchange(AsyncRequest):
     def spoil(self, fault: BadRequest) -> None:
         """The body is wrong; the application meets that as a client that has left."""
         self.fault = fault
+        self._let_go()
         self._wake()
 
     def disconnect(self) -> None:
         """The client has left, or the web server has aborted the request."""
         self.disconnected = True
         self._wake()
+
+    def _let_go(self) -> None:
+        """Send what has waited for the body."""
+        self._body_first = False
+        held, self._held = self._held, b""
+        if held and not self._carrier.lost:
+            self._send(held)
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -199,7 +223,7 @@ class LoopExchange(AsyncRequest):
     # -- answering, as AsyncRequest says
 
     async def drain(self) -> None:
-        while self._carrier.congested and not self.disconnected:
+        while (self._held or self._carrier.congested) and not self.disconnected:
             await self._wait()
         if self.disconnected:
             raise Disconnected("the client has left")
@@ -212,6 +236,14 @@ class LoopExchange(AsyncRequest):
     def write(self, data: bytes) -> None:
         self._check()
         self.started = True
+        if self._body_first and not self._complete:
+            self._held += data
+            self.paused = True
+            self._carrier.read_on()
+        else:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
         carrier = self._carrier
         carrier.send(carrier.protocol.stdout(self.request_id, data))
         self.paused = carrier.congested
@@ -220,7 +252,8 @@ class LoopExchange(AsyncRequest):
         self._check()
         self.started = True
         carrier = self._carrier
-        carrier.send(carrier.protocol.finish(self.request_id, data))
+        held, self._held = self._held, b""
+        carrier.send(carrier.protocol.finish(self.request_id, held + data))
         self._end()
 
     def abort(self) -> None:

@@ -28,6 +28,7 @@ _KINDS: Final[Mapping[str, tuple[Kind, str]]] = {
     "stream_body": (bool, "True or False"),
     "io_timeout": _SECONDS,
     "graceful_timeout": _SECONDS,
+    "max_queue_age": _SECONDS,
 }
 _ROLES: Final = "a collection of penstock.Role members, such as {Role.RESPONDER}"
 
@@ -47,6 +48,7 @@ class ServerOptions:
         stream_body: hand the body to the handler while it arrives, instead of receiving it first.
         io_timeout: seconds a peer may stall in the middle of a request or of reading a response.
         graceful_timeout: seconds that running requests get to finish once a stop was asked for.
+        max_queue_age: seconds that a request may have waited when it is begun; an older one is a 503. 0: any time.
         limits: what one connection may make us hold.
         protocol: what is spoken with web servers, one of PROTOCOLS.
         values: answers to GET_VALUES (section 4.1), over the server's own.
@@ -64,6 +66,7 @@ class ServerOptions:
     stream_body: bool = False
     io_timeout: float = 60.0
     graceful_timeout: float = 30.0
+    max_queue_age: float = 0.0
     limits: Limits = DEFAULT_LIMITS
     protocol: str = "fastcgi"
     values: Mapping[str, str] = field(default_factory=dict)

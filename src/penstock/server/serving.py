@@ -45,6 +45,7 @@ def serve(
     stream_body: bool = False,
     io_timeout: float = 60.0,
     graceful_timeout: float = 30.0,
+    max_queue_age: float = 0.0,
     socket_mode: int = DEFAULT_MODE,
     socket_owner: str | None = None,
     socket_group: str | None = None,
@@ -82,6 +83,7 @@ def serve(
         stream_body=stream_body,
         io_timeout=io_timeout,
         graceful_timeout=graceful_timeout,
+        max_queue_age=max_queue_age,
     )
     binds = (bind,) if isinstance(bind, str) else bind
     listening = Listening(binds, socket_mode, socket_owner, socket_group, allow, insecure_public)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -109,12 +110,16 @@ class TetheredThreads(ThreadServer):
         self._tether = tether
         tether.bind(self.lifecycle, self.listeners)
         gateway = self.gateway
+        pid = os.getpid()
 
         def watched(request: Request) -> None:
             ticket = tether.enter(self, request.params)
             try:
                 gateway(request)
             finally:
+                if os.getpid() != pid:
+                    # The application has forked and come back in the child too: that must not serve beside us.
+                    os._exit(1)
                 tether.ended(ticket)
 
         self.gateway = watched

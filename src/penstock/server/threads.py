@@ -97,13 +97,14 @@ class ThreadServer:
     def run(self) -> None:
         """Serve until stopped; the calling thread is one of the N."""
         self.watch(self._wake_read, self._on_wake)
-        self.open_doors()
         others = [
             threading.Thread(target=self._loop, name=f"penstock-{number}", daemon=True)
             for number in range(2, self._options.threads + 1)
         ]
         try:
             with self.lifecycle.signals(self._wake_write):
+                # Now, and not before: whoever is told that we are ready may send a signal at once.
+                self.open_doors()
                 for thread in others:
                     thread.start()
                 self._loop()

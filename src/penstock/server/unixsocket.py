@@ -55,6 +55,21 @@ class SocketFile:
         """Remember what lies at the path now as ours: bind() has just made it."""
         self._identity = _identity(os.lstat(self.path))
 
+    @classmethod
+    def held(cls, path: str, lock: int, identity: tuple[int, int]) -> SocketFile:
+        """One that is bound and locked already; see `hold`."""
+        file = cls(path, lock)
+        file._identity = identity
+        return file
+
+    def hold(self) -> tuple[int, tuple[int, int]]:
+        """For a successor: the descriptor of the lock, -1 when it is free, and device and inode of the path."""
+        return self._lock, self._identity or (0, 0)
+
+    def keep(self) -> None:
+        """The path stays when we leave: the socket goes on without us."""
+        self._identity = None
+
     def remove(self) -> None:
         """Unlink the path if it is still ours, and free the lock. Call it before closing the socket; again is harmless.
 
@@ -93,7 +108,7 @@ def open_unix(
     length = len(os.fsencode(path))
     if length > MAX_PATH:
         raise _cannot(path, f"the path has {length} bytes and {MAX_PATH} fit", "choose a shorter one")
-    file = SocketFile(path, _take_lock(path))
+    file = SocketFile(path, take_lock(path))
     listener: socket.socket | None = None
     try:
         _clear_stale(path, {os.geteuid(), uid})
@@ -134,7 +149,7 @@ def _give_away(path: str, uid: int, gid: int) -> None:
         ) from None
 
 
-def _take_lock(path: str) -> int:
+def take_lock(path: str) -> int:
     """Lock `path`.lock and return the descriptor that holds the lock.
 
     The holder unlinks the file when it leaves, so a lock can be won on a file that has just lost its name, while

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard
 
-from penstock.gateways.request import Gateway
-from penstock.server.notices import new_reference
+from penstock.gateways.request import AsyncGateway, Gateway
+from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -131,9 +131,12 @@ def make_server(
         from penstock.gateways.asgi import ASGIGateway
         from penstock.gateways.lifespan import Lifespan
         from penstock.server.loop import LoopServer
+        from penstock.server.queueage import fresh_async
 
         lifespan = Lifespan(application)  # type: ignore[arg-type]
-        asgi = ASGIGateway(application, new_reference=new_reference, state=lifespan.state)  # type: ignore[arg-type]
+        asgi: AsyncGateway = ASGIGateway(application, new_reference=new_reference, state=lifespan.state)  # type: ignore[arg-type]
+        if options.max_queue_age:
+            asgi = fresh_async(asgi, options.max_queue_age, Notices())
         if tether is None:
             return LoopServer(asgi, listeners, options, access_log, lifespan)
         from penstock.server.tether_loop import TetheredLoop
@@ -146,6 +149,10 @@ def make_server(
     gateway, roles = blocking_gateway(application, multithread=options.threads > 1, multiprocess=multiprocess)
     if roles is not None:
         options = options.with_roles(roles)
+    if options.max_queue_age:
+        from penstock.server.queueage import fresh
+
+        gateway = fresh(gateway, options.max_queue_age, Notices())
     if tether is None:
         return ThreadServer(gateway, listeners, options, access_log)
     from penstock.server.tether import TetheredThreads
