@@ -54,9 +54,13 @@ class NginxError(Exception):
     """nginx is missing or does not start; the message says which."""
 
 
-def _location(peer: Peer) -> str:
+def _location(peer: Peer, socket_path: str) -> str:
     if peer.protocol == "fastcgi":
-        return f"{PARAMS}      fastcgi_keep_conn {'on' if peer.keep else 'off'};\n      fastcgi_pass {peer.name};"
+        params = PARAMS
+        if peer.script:
+            script = os.path.join(os.path.dirname(socket_path), peer.script)
+            params = params.replace("$document_root$fastcgi_script_name", script)
+        return f"{params}      fastcgi_keep_conn {'on' if peer.keep else 'off'};\n      fastcgi_pass {peer.name};"
     if peer.protocol == "uwsgi":
         return f"{UWSGI_PARAMS}      uwsgi_pass {peer.name};"
     return f"{PROXY_HEADERS}      proxy_pass http://{peer.name};"
@@ -68,7 +72,7 @@ def _server(peer: Peer, port: int, socket_path: str) -> str:
   upstream {peer.name} {{ server unix:{socket_path}; {keepalive} }}
   server {{
     listen 127.0.0.1:{port} backlog=1024;
-    location / {{{_location(peer)}
+    location / {{{_location(peer, socket_path)}
     }}
   }}
 """

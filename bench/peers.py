@@ -31,6 +31,7 @@ class Peer:
     loads: tuple[str, ...] = EVERY_LOAD
     keep: bool = True  # nginx asks to keep the connection; False where the peer can serve only one at a time
     inherited: bool = False  # it wants its listening socket as descriptor 0 and knows no other address
+    script: str = ""  # the file beside its socket that nginx names in SCRIPT_FILENAME, where that matters
 
     def arguments(self, socket: str, load: str) -> list[str]:
         """The command line for ``load`` on ``socket``."""

@@ -26,7 +26,7 @@ BROKEN = {
     "ImportError": ("import nothing_of_this_name", "nothing_of_this_name"),
     "SyntaxError": ("def broken(:", "SyntaxError"),
     "os._exit": ("os._exit(3)", "exit status 3"),
-    "a hang at import": ("time.sleep(600)", "not imported|boot"),
+    "a hang at import": ("time.sleep(600)", "import.* within .* s"),
     "workers that die at birth": (IN_WORKERS.format("os._exit(5)"), "exit status 5"),
     "workers that die a moment later": (LATER, "exit status 6"),
     "workers that import by themselves and die": (
@@ -40,6 +40,12 @@ LIFESPAN = ('    """What happens as it starts up."""', '    raise RuntimeError("
 def refused(site: Site, what: str, told: str) -> float:
     """Let the reload fail, by the command that a deployment would use; how long it took."""
     failed = site.status()["reloads"]["failed"]
+    if not FULL and what != "SyntaxError":
+        # The command takes longer than the reload: in short it is run once.
+        answer = site.tell("reload", wait=True)
+        assert answer["ok"] is False
+        assert re.search(told, answer["error"]), answer
+        return 0.0
     began = time.monotonic()
     ended = site.command("reload", "--wait")
     seconds = time.monotonic() - began
@@ -56,16 +62,18 @@ def refused(site: Site, what: str, told: str) -> float:
 
 
 def test_no_broken_code_gets_into_service_and_the_next_good_one_does(processes, sock_dir, figure):
-    boot_timeout = 1.0
+    boot_timeout = scaled(0.5, 1.0)
     options = ("--workers", "2", "--boot-timeout", f"{boot_timeout:g}s", "--probation", scaled("0.5s", "10s"))
     longest = 0.0
     with serving(processes, sock_dir, *options) as site:
-        with Crowd(site.address, scaled(2, 8)) as crowd:
+        with Crowd(site.address, scaled(2, 8), pause=scaled(0.01, 0.0)) as crowd:
             for version, (what, (code, told)) in enumerate(BROKEN.items(), 2):
                 write_app(sock_dir, version, code)
                 longest = max(longest, refused(site, what, told))
                 crowd.wait_for(20)
-                assert {worker["generation"] for worker in site.pool()["workers"] if worker["state"] != "leaving"} == {1}
+                assert {worker["generation"] for worker in site.pool()["workers"] if worker["state"] != "leaving"} == {
+                    1
+                }
                 if FULL:
                     write_app(sock_dir, 1)
                     site.reload()
@@ -77,14 +85,14 @@ def test_no_broken_code_gets_into_service_and_the_next_good_one_does(processes, 
     assert not FULL or longest < boot_timeout + 2
     figure(
         f"T04: {len(BROKEN)} ways of broken code, under load",
-        f"0 of {crowd.answered} lost, longest refusal {longest:.1f} s (boot timeout {boot_timeout:g} s, with the command)",
+        f"0 of {crowd.answered} lost, refused within {longest:.1f} s (boot timeout {boot_timeout:g} s)",
     )
 
 
 def test_a_lifespan_that_fails_keeps_a_generation_out(processes, sock_dir, figure):
     options = ("--workers", "2", "--probation", scaled("0.2s", "10s"))
     with serving(processes, sock_dir, *options, app="app:aapp") as site:
-        with Crowd(site.address, scaled(2, 8)) as crowd:
+        with Crowd(site.address, scaled(2, 8), pause=scaled(0.01, 0.0)) as crowd:
             write_app(sock_dir, 2, replace=LIFESPAN)
             refused(site, "lifespan", "no database today")
             crowd.wait_for(20)
@@ -99,7 +107,9 @@ def test_a_lifespan_that_fails_keeps_a_generation_out(processes, sock_dir, figur
 @pytest.mark.parametrize("what", ["ImportError", "os._exit", "workers that die at birth"])
 def test_code_that_is_broken_from_the_first_start_ends_with_3_and_leaves_nothing(processes, sock_dir, what):
     write_app(sock_dir, 1, BROKEN[what][0])
-    process = processes.penstock("serve", "app:app", "--bind", f"unix:{sock_dir}/app.sock", "--workers", "2", cwd=sock_dir)
+    process = processes.penstock(
+        "serve", "app:app", "--bind", f"unix:{sock_dir}/app.sock", "--workers", "2", cwd=sock_dir
+    )
     assert process.wait() == 3, process.output()
     process.wait_for(BROKEN[what][1])
     assert not list(sock_dir.glob("app.sock*"))

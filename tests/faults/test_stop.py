@@ -132,10 +132,11 @@ def test_a_request_that_does_not_end_is_cut_off_at_the_graceful_timeout(processe
 class Arrivals:
     """Clients that come one after the other, each with a connection of its own, until nobody listens any more."""
 
-    def __init__(self, backend: Backend, number: int) -> None:
+    def __init__(self, backend: Backend, number: int, url: str = "/hello", body: bytes = HELLO) -> None:
         self.answered = 0
         self.lost: list[str] = []
         self._backend = backend
+        self._url, self._body = url, body
         self._news = threading.Condition()
         self._threads = [threading.Thread(target=self._come) for _ in range(number)]
         for thread in self._threads:
@@ -149,7 +150,7 @@ class Arrivals:
                 return
             with peer:
                 try:
-                    assert peer.send(request("/hello", flags=0)).answer().body == HELLO
+                    assert peer.send(request(self._url, flags=0)).answer().body == self._body
                 except (AssertionError, OSError) as error:
                     self.lost.append(repr(error))
                     continue

@@ -159,8 +159,9 @@ def start(
     file.write_text(text, encoding="utf-8")
     _, *words = advised(r"Run it so: +(.+?)(?:   .*)?", text)
     words = [str(file) if word == "THIS-FILE" else word for word in words]
-    wait_until_served(processes.start(found[0], *words, *column.foreground, cwd=folder), port)
-    return Site(column.name, column.config, variant, port, folder)
+    process = processes.start(found[0], *words, *column.foreground, cwd=folder)
+    wait_until_served(process, port)
+    return Site(column.name, column.config, variant, process, port, folder)
 
 
 def advised(line: str, text: str) -> list[str]:

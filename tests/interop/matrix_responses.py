@@ -60,9 +60,9 @@ def refused(site):
     return {"status": upload(site, site.url("refuse"), BYTES[:900_000]).status}
 
 
-@case("2 MB before the body is read", status=200, written=EARLY, received="200000", broken=False)
+@case("2 MB before the body is read", status=200, written=EARLY, received="900000", broken=False)
 def eager(site):
-    answer = upload(site, site.url("eager"), BYTES[:200_000])
+    answer = upload(site, site.url("eager"), BYTES[:900_000])
     written = len(answer.body[:EARLY].rstrip(b"0123456789"))
     received = answer.body[EARLY:].decode("latin-1")
     return {"status": answer.status, "written": written, "received": received, "broken": answer.broken}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from tests.interop.unprivileged import reach
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, Process
 
 BRIEF = 0.2  # seconds to wait for what is not expected to come
 
@@ -94,6 +95,7 @@ class Site:
     Attributes:
         column: its name in the table.
         config: SERVER of the `penstock config` that it runs from.
+        process: its program.
         port: where it listens on 127.0.0.1.
         scratch: a folder for gates and boxes, which every user can enter.
         expected: the cases in which it is known to do something else: there is no long wait for what will not come.
@@ -102,6 +104,7 @@ class Site:
     column: str
     config: str
     variant: Variant
+    process: Process
     port: int
     scratch: Path
     expected: frozenset[str] = field(default_factory=frozenset)
@@ -109,6 +112,11 @@ class Site:
     @property
     def mount(self) -> str:
         return self.variant.mount
+
+    def stop(self) -> None:
+        """End the web server as its administrator would: one that is killed leaves shared memory and folders behind."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.stop(timeout=5)
 
     def patience(self, case: str) -> float:
         """How long to wait for what the case is about."""

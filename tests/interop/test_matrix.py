@@ -60,6 +60,7 @@ def site(request: pytest.FixtureRequest, applications: Applications, room: Path)
         raise
     running.expected = frozenset(case for case in CASES if find(case, column.name, variant))
     yield running
+    running.stop()
     processes.end()
     shutil.rmtree(folder, ignore_errors=True)
 

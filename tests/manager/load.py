@@ -7,7 +7,8 @@ import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
+from http.client import HTTPConnection, HTTPException
 
 from penstock.gateways.webserver import cgi_params
 from penstock.protocol.records import Record, RecordReader
@@ -209,3 +210,53 @@ class Crowd:
         with self._lock:
             self.reconnected += client.reconnected
         client.close()
+
+
+class Surfers:
+    """So many clients of a web server, each on a connection that is kept, that ask until `stop`; a context manager.
+
+    Attributes:
+        statuses: how often which status came; 0 where there was no response.
+    """
+
+    def __init__(self, port: int, clients: int, url: str = "/") -> None:
+        self.statuses: Counter[int] = Counter()
+        self._stop = threading.Event()
+        self._news = threading.Condition()
+        self._threads = [threading.Thread(target=self._run, args=(port, url)) for _ in range(clients)]
+
+    def __enter__(self) -> Surfers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End, and wait for all answers."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, responses: int, status: int = 200) -> None:
+        """Wait until so many more have come with that status."""
+        with self._news:
+            target = self.statuses[status] + responses
+            assert self._news.wait_for(lambda: self.statuses[status] >= target, PATIENCE), self.statuses
+
+    def _run(self, port: int, url: str) -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        while not self._stop.is_set():
+            try:
+                connection.request("GET", url)
+                response = connection.getresponse()
+                response.read()
+                status = response.status
+            except (OSError, HTTPException):
+                status = 0
+                connection.close()
+            with self._news:
+                self.statuses[status] += 1
+                self._news.notify_all()
+        connection.close()

@@ -44,6 +44,9 @@ class Hub:
     def unwatch(self, fd):
         del self.watched[fd]
 
+    def give_away(self, sock):
+        return False
+
     def discard(self, channel):
         self.discarded.append(channel)
 

@@ -35,6 +35,9 @@ class OneShotHub:
     def unwatch(self, fd):
         self.armed = False
 
+    def give_away(self, sock):
+        return False
+
     def discard(self, channel):
         pass
 

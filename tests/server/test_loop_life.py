@@ -9,10 +9,13 @@ import threading
 import pytest
 
 from penstock.gateways.request import StartupFailed
+from penstock.protocol.spec import RecordType
 from penstock.testing import build
 from tests.processes import PATIENCE
 from tests.server.asgi_apps import answer, connect, hello, http_only, read_all, serving_asgi, wait_forever
 from tests.server.peers import begin, request
+
+NGINX = {"SERVER_SOFTWARE": "nginx/1.22.1"}
 
 pytestmark = pytest.mark.usefixtures("event_loop_kind")
 
@@ -136,6 +139,49 @@ class TestBackpressure:
             found = peer.ask()
             assert found.body == body
             assert f"Content-Length: {len(body)}" in found.head
+
+    def test_a_peer_that_takes_nothing_before_it_has_sent_all_gets_a_long_answer_to_a_long_body(self, sock_dir):
+        size = 4 * 1024 * 1024
+
+        @http_only
+        async def app(_scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+            await send({"type": "http.response.body", "body": str(len(await read_all(receive))).encode()})
+
+        with serving_asgi(app, sock_dir) as served, connect(served) as peer:
+            peer.send(begin(length=str(size)), build.stdin(b"x" * size))
+            assert peer.answer().body == b"x" * size + str(size).encode()
+
+    @pytest.mark.parametrize("size", [10, 2_000_000])
+    def test_behind_nginx_output_waits_for_the_whole_body(self, sock_dir, size):
+        begun = threading.Event()
+
+        @http_only
+        async def app(_scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            begun.set()
+            await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+            await send({"type": "http.response.body", "body": str(len(await read_all(receive))).encode()})
+
+        half = b"x" * (size // 2)
+        with serving_asgi(app, sock_dir) as served, connect(served) as peer:
+            peer.send(begin(length=str(size), extra=NGINX), build.stdin(half, end=False))
+            assert begun.wait(PATIENCE)
+            record = peer.send(build.get_values("FCGI_MAX_REQS")).record()
+            assert record is not None
+            assert record[0] == RecordType.GET_VALUES_RESULT, "the response came first"
+            peer.send(build.stdin(half))
+            assert peer.answer().body == b"first " + str(size).encode()
+
+    def test_behind_nginx_a_whole_answer_does_not_wait_for_the_body(self, sock_dir):
+        @http_only
+        async def app(_scope, _receive, send):
+            await answer(send, b"too large")
+
+        with serving_asgi(app, sock_dir) as served, connect(served) as peer:
+            peer.send(begin(length="10", extra=NGINX), build.stdin(b"12345", end=False))
+            assert peer.answer().body == b"too large"
 
     def test_a_peer_that_sends_more_than_is_read_has_to_wait(self, sock_dir):
         go = asyncio.Event()

@@ -81,7 +81,7 @@ def test_a_lock_of_another_user_is_named(sock_dir: Path) -> None:
 
 
 def test_a_server_that_holds_the_lock_and_does_not_answer_is_waited_for(sock_dir: Path) -> None:
-    lock = unixsocket._take_lock(str(sock_dir / "s"))
+    lock = unixsocket.take_lock(str(sock_dir / "s"))
     assert "another penstock, starting or stopping, holds" in refusal(sock_dir / "s")
     SocketFile(str(sock_dir / "s"), lock).remove()
     assert names(sock_dir) == []
@@ -98,7 +98,7 @@ def test_of_many_who_come_and_go_never_two_have_the_path(sock_dir: Path) -> None
     def come_and_go() -> None:
         for _ in range(400):
             try:
-                lock = unixsocket._take_lock(path)
+                lock = unixsocket.take_lock(path)
             except BindError:
                 continue
             inside.append(1)
@@ -130,7 +130,7 @@ def test_a_lock_won_on_a_file_that_lost_its_name_is_not_taken(sock_dir: Path, mo
         flock(lock, how)
 
     monkeypatch.setattr(fcntl, "flock", lose_the_name_first)
-    lock = unixsocket._take_lock(str(sock_dir / "s"))
+    lock = unixsocket.take_lock(str(sock_dir / "s"))
     assert len(turns) == 2
     assert os.fstat(lock).st_ino == os.lstat(name).st_ino
     os.close(lock)

@@ -15,6 +15,7 @@ from penstock.cli.manager_settings import MANAGER_SETTINGS, SUPERVISOR_SETTINGS,
 from penstock.cli.options import collect, written_at
 from penstock.cli.setting import Setting
 from penstock.cli.settings import SETTINGS
+from penstock.manager.handover import home_before
 from penstock.manager.plan import Plan, PoolPlan, WorkerLimits
 from penstock.manager.privileges import find_identity
 from penstock.server.address import BindError, FdAddress, TcpAddress, UnixAddress, join_host, parse_address, shown
@@ -40,7 +41,7 @@ class Planner:
     def __init__(self, app: str | None, given: dict[str, Any]) -> None:
         self._app = app
         self._own = _own_layer(given)
-        self._home = find_home(os.environ)  # asked once: a supervisor takes the sockets that were passed to it
+        self._home = home_before(os.environ) or find_home(os.environ)  # asked once: a supervisor takes the sockets that were passed to it
         self._path = given["config"]
         if self._path is None and app is None:
             self._path = DEFAULT_FILE

@@ -86,9 +86,12 @@ def _supervise(app: str | None, given: dict[str, Any]) -> int:
     planner = Planner(app, given)
     plan = planner.first("serve")
     from penstock.manager.entry import BootFailed, supervise
+    from penstock.manager.handover import PREFLIGHT
     from penstock.manager.logfile import LogFileError
     from penstock.manager.pidfile import PidFileError
 
+    if PREFLIGHT in os.environ:
+        return DONE
     try:
         return supervise(plan, planner)
     except BootFailed as error:

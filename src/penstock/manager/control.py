@@ -14,10 +14,14 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, final
 
+from penstock.manager.handover import Handover, Parcel
+from penstock.manager.places import packed, unpacked
 from penstock.manager.plan import Plan
 from penstock.manager.reactor import Reactor
 from penstock.server.address import UnixAddress, parse_address
+from penstock.server.listen import Listener
 from penstock.server.notices import log
+from penstock.server.passing import pass_on, take_over
 from penstock.server.unixsocket import MAX_PATH, open_unix
 
 MOST: Final = 4096
@@ -71,35 +75,69 @@ class Control:
     Args:
         path: of the socket.
         obey: gets each command's name, its content, and how to answer it.
+        handover: where the socket may be that is open already.
+
+    Attributes:
+        waiting: answers for those who have been handed over.
     """
 
-    def __init__(self, path: str, reactor: Reactor, obey: Callable[[str, dict[str, Any], Answer], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        reactor: Reactor,
+        obey: Callable[[str, dict[str, Any], Answer], None],
+        handover: Handover | None = None,
+    ) -> None:
         self.path: Final = path
         self._reactor = reactor
         self._obey = obey
         self._clients: set[_Client] = set()
-        self._listener, self._file, _ = open_unix(path, mode=0o600, uid=-1, gid=-1, backlog=16)
-        self._listener.setblocking(False)
-        reactor.watch(self._listener, self._on_newcomer)
+        self.waiting: Final[list[Answer]] = []
+        self._listener = self._take_over(handover) or self._open()
+        reactor.watch(self._listener.socket, self._on_newcomer)
+
+    def _open(self) -> Listener:
+        sock, file, _ = open_unix(self.path, mode=0o600, uid=-1, gid=-1, backlog=16)
+        return Listener(sock, f"unix:{self.path}", file=file)
+
+    def _take_over(self, handover: Handover | None) -> Listener | None:
+        if handover is None:
+            return None
+        told = handover.content["control"]
+        listener = take_over(unpacked(handover, told["listener"]), None)
+        for fd, waits, said, output in told["clients"]:
+            client = _Client(socket.socket(fileno=handover.fd(fd)), self._reactor, self._obey, self._clients)
+            self._clients.add(client)
+            if waits:
+                self.waiting.append(client.wait())
+            else:
+                client.go_on(bytes.fromhex(said), bytes.fromhex(output))
+        if listener.address == f"unix:{self.path}":
+            return listener
+        listener.close()
+        return None
+
+    def pack(self, parcel: Parcel) -> None:
+        """Hand over the socket, and those who are there."""
+        clients = [(parcel.fd(client.sock.fileno()), *client.standing()) for client in self._clients]
+        parcel.content["control"] = {"listener": packed(parcel, pass_on(self._listener)), "clients": clients}
 
     def let_go(self) -> None:
         """In a forked child: close our ends; the path stays the supervisor's."""
-        self._file.remove()
         self._listener.close()
         for client in self._clients:
             client.sock.close()
 
     def close(self) -> None:
         """Take the path away; whoever waits for an answer sees the end instead."""
-        self._file.remove()
-        self._reactor.forget(self._listener)
+        self._reactor.forget(self._listener.socket)
         self._listener.close()
         for client in list(self._clients):
             client.close()
 
     def _on_newcomer(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = self._listener.socket.accept()
         except OSError:
             return
         uid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
@@ -128,6 +166,7 @@ class _Client:
         self._others = others
         self._told = bytearray()
         self._output = b""
+        self.waits = False
         self._alarm = reactor.alarm(self.close)
         self._alarm.set(_PATIENCE)
         reactor.watch(sock, self._on_readable)
@@ -155,11 +194,26 @@ class _Client:
             log.warning("control socket: refused: %s", command)
             self._answer(ok=False, error=command)
             return
-        self._alarm.clear()
-        # It may have to wait; its leaving is noticed by the same watch.
         self._told.clear()
+        self._obey(command["command"], command, self.wait())
+
+    def standing(self) -> tuple[bool, str, str]:
+        """Whether it waits for an answer, and what has been read and has to be written."""
+        return self.waits, self._told.hex(), self._output.hex()
+
+    def go_on(self, told: bytes, output: bytes) -> None:
+        """Go on where it stood."""
+        self._told += told
+        self._output = output
+        if output:
+            self._reactor.watch(self.sock, self._on_writable, write=True)
+
+    def wait(self) -> Answer:
+        """It may have to wait now; its leaving is noticed by the same watch."""
+        self._alarm.clear()
+        self.waits = True
         self._reactor.watch(self.sock, self._on_more)
-        self._obey(command["command"], command, self._answer)
+        return self._answer
 
     def _on_more(self) -> None:
         """Nothing more is expected from it; so this is mostly its leaving."""
@@ -174,6 +228,7 @@ class _Client:
     def _answer(self, **content: Any) -> None:
         if self.sock.fileno() < 0:
             return
+        self.waits = False
         self._output = json.dumps(content).encode("ascii") + b"\n"
         self._alarm.set(_PATIENCE)
         self._reactor.watch(self.sock, self._on_writable, write=True)

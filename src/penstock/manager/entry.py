@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
 
+from penstock.manager.handover import read_handover
 from penstock.manager.nest import Became
 from penstock.manager.plan import Plan
 from penstock.manager.sockets import Sockets
@@ -36,8 +38,21 @@ def supervise(plan: Plan, replan: Callable[[], Plan] | None = None) -> int:
     start_log(str(plan.pools[0].serving.get("log_level", "info")))
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        return Supervisor(plan, Sockets(plan, heard=heard), replan).run()
+        return _make(plan, replan, heard=heard).run()
     except Became as child:
         run = child.run
     # Here nothing refers to the supervisor any more.
     return run()
+
+
+def _make(plan: Plan, replan: Callable[[], Plan] | None, *, heard: bool) -> Supervisor:
+    handover = read_handover(os.environ)
+    sockets = Sockets(plan, heard=heard, handover=handover)
+    try:
+        supervisor = Supervisor(plan, sockets, replan, handover)
+    except BaseException:
+        sockets.close()
+        raise
+    if handover is not None:
+        handover.close()
+    return supervisor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -81,19 +82,26 @@ class Worker:
 
 def send_signal(pid: int, number: int) -> None:
     """Signal a process if it is a child of ours; its number may have come from a message, or belong to another now."""
+    if is_child(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def is_child(pid: int) -> bool:
+    """Whether this is a child of ours that has not been buried."""
     try:
         if pid > 0:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            os.kill(pid, number)
-    except (ChildProcessError, ProcessLookupError):
-        return
+    except ChildProcessError:
+        return False
+    return pid > 0
 
 
 class Parent(Protocol):
     """What a generation needs of the supervisor."""
 
-    def fork(self) -> int:
-        """As os.fork; in the child everything that only the supervisor needs has been let go."""
+    def fork(self, generation: Generation) -> int:
+        """As os.fork, for the template of this generation; in the child everything that only the supervisor needs has been let go."""
 
 
 @final
@@ -103,23 +111,27 @@ class Generation:
 
     Attributes:
         number: counts up from 1.
-        nest: what template and workers have been handed.
+        nest: what template and workers have been handed; None for one that a former image of us has made.
+        slots: how many slots its processes know.
         events: our end of their messages.
         template: pid of the template; 0 when it has gone.
         files: of the application, once it has been imported.
+        wanted: workers that have to be ready before it takes over.
     """
 
     number: int
-    nest: Nest
+    nest: Nest | None
     events: socket.socket
     gate: int
+    slots: int
     stage: Stage = Stage.IMPORTING
     template: int = 0
     files: tuple[str, ...] = ()
+    wanted: int = 1
     workers: dict[int, Worker] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, number: int, nest_of: Callable[[socket.socket, int], Nest]) -> Generation:
+    def make(cls, number: int, slots: int, nest_of: Callable[[socket.socket, int], Nest]) -> Generation:
         """A generation with its channel and its gate, and no process yet.
 
         Args:
@@ -127,21 +139,36 @@ class Generation:
         """
         ours, theirs = make_pair()
         waits, opens = os.pipe()
-        return cls(number, nest_of(theirs, waits), ours, opens)
+        return cls(number, nest_of(theirs, waits), ours, opens, slots)
 
     def start(self, parent: Parent) -> None:
-        """Fork the template."""
-        pid = parent.fork()
+        """Fork the template.
+
+        Raises:
+            OSError: the system has no room for another process.
+        """
+        try:
+            pid = parent.fork(self)
+        except OSError:
+            self._leave_to_others()
+            raise
         if pid == 0:
             nest = self.nest
+            assert nest is not None
             raise Became(lambda: run_template(nest))
         self.template = pid
+        self._leave_to_others()
+
+    def _leave_to_others(self) -> None:
         # What only the others hold of these ends with them.
+        assert self.nest is not None
         self.nest.events.close()
         os.close(self.nest.gate)
 
     def order(self, worker: Worker) -> bool:
         """Ask the template for a worker; false if it cannot hear."""
+        if not self.template:
+            return False  # the workers hold the other end open, and none of them would answer
         try:
             self.events.send(b'{"fork": %d}' % worker.slot)
         except OSError:
@@ -163,6 +190,9 @@ class Generation:
     def end_template(self) -> None:
         """No more workers are wanted: the template ends as it hears nothing more."""
         self.stage = Stage.RETIRED
+        with contextlib.suppress(OSError):
+            self.events.shutdown(socket.SHUT_WR)
+        # While it imports it does not listen; and a signal may be one that the application has taken for itself.
         send_signal(self.template, signal.SIGTERM)
 
     def close(self) -> None:

@@ -77,8 +77,8 @@ def hear(sock: socket.socket) -> Message | None:
         EOFError: everyone on the other side has gone.
     """
     data, ancillary, _, _ = sock.recvmsg(_MOST, socket.CMSG_SPACE(_CREDENTIALS.size))
-    if not data:
-        raise EOFError
+    if not data and not ancillary:
+        raise EOFError  # An empty message has a sender, the end has none.
     pid = next(
         (
             _CREDENTIALS.unpack(told[: _CREDENTIALS.size])[0]

@@ -10,6 +10,7 @@ from penstock.manager.logfile import LogFile
 from penstock.manager.plan import PoolPlan
 from penstock.manager.privileges import Identity
 from penstock.manager.scoreboard import Scoreboard
+from penstock.server.gifts import Exchange
 from penstock.server.listen import Listener
 
 
@@ -36,6 +37,7 @@ class Nest(NamedTuple):
         gate: descriptor that can be read from once this generation may serve.
         lifeline: descriptor that can be read from once the supervisor is gone.
         listeners: of the pool.
+        exchange: where its workers leave connections for each other.
         board: of the pool.
         stacks: for each slot a descriptor of a file that stacks are written into.
         access_fd: where access lines go; -1 for no access log.
@@ -51,6 +53,7 @@ class Nest(NamedTuple):
     gate: int
     lifeline: int
     listeners: list[Listener]
+    exchange: Exchange
     board: Scoreboard
     stacks: Sequence[int] = ()
     access_fd: int = -1

@@ -13,6 +13,7 @@ from penstock.manager.privileges import Identity
 from penstock.manager.reactor import Reactor
 from penstock.manager.scoreboard import Running, Scoreboard
 from penstock.manager.slotfiles import SlotFiles
+from penstock.server.gifts import Exchange
 from penstock.server.listen import Listener
 
 
@@ -30,6 +31,8 @@ class Crew(Protocol):
     def board(self) -> Scoreboard: ...
     @property
     def files(self) -> SlotFiles: ...
+    @property
+    def exchange(self) -> Exchange: ...
     @property
     def listeners(self) -> list[Listener]: ...
     @property
@@ -55,6 +58,9 @@ class Crew(Protocol):
 
     def discard(self, generation: Generation) -> None:
         """Be done with a generation."""
+
+    def fill(self) -> None:
+        """Fork what the coming generation needs to take over."""
 
     def wanted_at_boot(self) -> int:
         """How many workers of the coming generation have to be ready before it takes over."""

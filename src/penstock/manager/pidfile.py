@@ -81,6 +81,12 @@ class PidFile:
         os.close(self._fd)
         self._fd = -1
 
+    def let_go(self) -> None:
+        """In a forked child: close it. Who could write to it could say that another process is the supervisor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         try:

@@ -70,13 +70,13 @@ class Sizer:
         self.patience = patience
         self.target = limits.least
         self._step = 1
-        self._needed_at = 0.0
+        self._needed_at = math.inf
 
     def look(self, load: Load, now: float) -> int:
         """The number of workers wanted from now on."""
         want = needed(self.limits, load)
-        if want >= self.target:
-            self._needed_at = now
+        # Patience begins with the first look: nobody knows what was needed before.
+        self._needed_at = now if want >= self.target else min(self._needed_at, now)
         if want > self.target:
             # As php-fpm does: 1, 2, 4, ... so that a burst is met, and a moment's noise forks one worker.
             self.target = min(want, self.target + self._step)
@@ -96,17 +96,26 @@ class Backoff:
     def __init__(self) -> None:
         self.failures = 0
         self.until = 0.0
+        self._told_until = 0.0
 
     def failed(self, now: float) -> None:
         """A worker died in its childhood. Several that were forked together are one failure."""
-        if now >= self.until:
-            self.until = now + min(_FIRST_DELAY * 2.0**self.failures, _LONGEST_DELAY)
+        if now >= self._told_until:
             self.failures += 1
+            self._told_until = self.until = now + self._delay()
+
+    def tried(self, now: float) -> None:
+        """A worker was forked to see how it does; until that is known, the next one waits as well."""
+        if self.active:
+            self.until = max(self.until, now + self._delay())
+
+    def _delay(self) -> float:
+        return min(_FIRST_DELAY * 2.0 ** (self.failures - 1), _LONGEST_DELAY)
 
     def reset(self) -> None:
         """A worker has served something, or the code has changed."""
         self.failures = 0
-        self.until = 0.0
+        self.until = self._told_until = 0.0
 
     @property
     def active(self) -> bool:

@@ -7,7 +7,8 @@ import signal
 from collections import Counter
 from typing import Final, final
 
-from penstock.manager.generation import Generation, Stage, Worker, send_signal
+from penstock.manager.estate import Estate
+from penstock.manager.generation import Generation, Stage, Worker, is_child, send_signal
 from penstock.manager.life import Action, Event, State
 from penstock.manager.messages import hear
 from penstock.manager.parts import Owner
@@ -19,11 +20,14 @@ from penstock.manager.scoreboard import ASYNC_LANES, Scoreboard
 from penstock.manager.slotfiles import SlotFiles
 from penstock.manager.staffing import Staff
 from penstock.manager.watchman import Watchman
+from penstock.server.accesslog import escape
+from penstock.server.gifts import Exchange
 from penstock.server.listen import Listener
 from penstock.server.notices import log
 from penstock.server.tether import REOPEN
 
 _MOST_MESSAGES: Final = 64
+_REVIVAL: Final = 10.0
 _ALIVE: Final = (State.BOOTING, State.SERVING)
 
 
@@ -37,11 +41,21 @@ class Pool:
         current: the generation that serves; None before the first one does.
         coming: the one that boots beside it.
         former: those that still have workers, or wait in case they are needed again.
+        leaving: listeners that the next generation will not have.
+        retired_requests: of workers that have gone.
     """
 
-    def __init__(self, plan: PoolPlan, listeners: list[Listener], identity: Identity | None, owner: Owner) -> None:
+    def __init__(
+        self,
+        plan: PoolPlan,
+        listeners: list[Listener],
+        identity: Identity | None,
+        owner: Owner,
+        estate: Estate | None = None,
+    ) -> None:
         self.plan = plan
         self.listeners: Final = listeners
+        self.exchange: Final = Exchange() if estate is None else Exchange(estate.exchange)
         self.current: Generation | None = None
         self.coming: Generation | None = None
         self.former: list[Generation] = []
@@ -49,15 +63,22 @@ class Pool:
         self.spawns = 0
         self.exits: Counter[str] = Counter()
         slots = 2 * plan.workers.most + may_recycle(plan.workers.most) + 1
-        self.board: Final = Scoreboard(slots, max(ASYNC_LANES, int(plan.serving.get("threads", 1))))
+        lanes = max(ASYNC_LANES, int(plan.serving.get("threads", 1)))
+        self.board: Final = Scoreboard(slots, lanes) if estate is None else estate.board(slots, lanes)
+        slots = self.board.slots
+        self.leaving: list[Listener] = []
         self._free = list(range(slots))
         self.owner = owner
         self.reactor: Final = owner.reactor
-        self._retired_requests = 0
+        self.retired_requests = 0
         self.identity: Final = identity
         self.staff: Final = Staff(self)
-        self.files: Final = SlotFiles(slots, identity, self.reactor, self._who)
+        left = ((), ()) if estate is None else (estate.pipes, estate.stacks)
+        self.files: Final = SlotFiles(slots, identity, self.reactor, self._who, *left)
         self.watchman: Final = Watchman(self, owner.slow_log)
+        self._most = plan.workers.most
+        self._revival = self.reactor.alarm(self._revive)
+        self._import_alarm = self.reactor.alarm(self._import_overdue)
 
     # -- generations
 
@@ -77,21 +98,27 @@ class Pool:
     def begin(self, number: int, *, preload: bool) -> None:
         """Boot a generation beside the one that serves."""
         generation = Generation.make(
-            number, lambda events, gate: self.owner.nest(self, number, events, gate, preload=preload)
+            number, self.board.slots, lambda events, gate: self.owner.nest(self, number, events, gate, preload=preload)
         )
         self.coming = generation
-        self.reactor.watch(generation.events, lambda: self.hear(generation))
+        self.listen_to(generation)
         generation.start(self.owner)
+        if self.plan.limits.boot_timeout:
+            self._import_alarm.set(self.plan.limits.boot_timeout)
 
-    def change(self, plan: PoolPlan) -> None:
-        """Make the next generation from another plan; what serves is not touched until that takes over.
+    def listen_to(self, generation: Generation) -> None:
+        """From now on hear what its processes say."""
+        self.reactor.watch(generation.events, lambda: self.hear(generation))
 
-        Raises:
-            ValueError: the plan does not fit what was set up at the start.
-        """
-        if plan.workers.most > self.plan.workers.most:
-            raise ValueError(f"{plan.name}: more than {self.plan.workers.most} workers take a restart")
-        self.plan = plan
+    def _import_overdue(self) -> None:
+        if self.coming is not None and self.coming.stage is Stage.IMPORTING:
+            error = f"{self.plan.app} was not imported within {self.plan.limits.boot_timeout:g} s"
+            send_signal(self.coming.template, signal.SIGKILL)
+            self.owner.generation_failed(self, self.coming, error)
+
+    def has_room(self, plan: PoolPlan) -> bool:
+        """Whether the next generation can be made from another plan."""
+        return plan.workers.most <= self._most and int(plan.serving.get("threads", 1)) <= self.board.most_lanes
 
     def wanted_at_boot(self) -> int:
         """How many workers of the coming generation have to be ready before it takes over: at least one is tried."""
@@ -106,7 +133,11 @@ class Pool:
             # Before the others begin: who has been answered by the new code shall not meet the old again.
             self.former.append(before)
             before.stage = Stage.RETIRED
-            self._dismiss(before)
+            for listener in self.leaving:
+                listener.begin_drain()
+            # Where nobody comes after them, they also answer those who wait.
+            self._dismiss(before, Event.STOP if self.leaving else Event.DISMISS)
+            self.leaving = []
         self.current.open_gate()
         self.staff.begin(len(self.current.workers))
         self.staff.reconcile()
@@ -131,9 +162,9 @@ class Pool:
             self.former.append(generation)
         self._forget_if_over(generation)
 
-    def _dismiss(self, generation: Generation) -> None:
+    def _dismiss(self, generation: Generation, event: Event = Event.DISMISS) -> None:
         for worker in list(generation.workers.values()):
-            self.meet(worker, Event.DISMISS)
+            self.meet(worker, event)
 
     def _forget_if_over(self, generation: Generation) -> None:
         if generation in self.former and not generation.workers and not generation.template:
@@ -143,9 +174,9 @@ class Pool:
 
     # -- what is told and seen
 
-    def hear(self, generation: Generation) -> None:
+    def hear(self, generation: Generation, most: int = _MOST_MESSAGES) -> None:
         """Take what the processes of a generation have said."""
-        for _ in range(_MOST_MESSAGES):
+        for _ in range(most):
             try:
                 message = hear(generation.events)
             except BlockingIOError:
@@ -174,7 +205,10 @@ class Pool:
         return False
 
     def _template_ended(self, generation: Generation, status: int) -> None:
-        if generation is self.coming and generation.stage is Stage.IMPORTING:
+        for worker in list(generation.workers.values()):
+            if not worker.pid:
+                self.died(generation, worker, "unborn")
+        if generation is self.coming:
             error = f"the process that imports {self.plan.app} ended with {_name_of(status)}"
             self.owner.generation_failed(self, generation, error)
         elif generation is self.current and not self.stopping:
@@ -191,7 +225,7 @@ class Pool:
         before = worker.state
         self.meet(worker, Event.DIED)
         score = self.board.read(worker.slot)
-        self._retired_requests += score.requests
+        self.retired_requests += score.requests
         self.exits[how] += 1
         del generation.workers[worker.slot]
         self.board.clear(worker.slot)
@@ -201,14 +235,16 @@ class Pool:
             for running in score.running:
                 self.owner.cut_off(self, worker, running, status)
         if not told:
-            request = f' while it ran "{score.running[0].line}"' if score.running else ""
-            log.error("%s: worker %d ended with %s%s", self.plan.name, worker.pid, how, ascii(request)[1:-1])
-            if childhood and not score.requests:
+            requests = ", ".join(f'"{escape(running.line)}"' for running in score.running)
+            ran = f" while it ran {requests}" if requests else ""
+            log.error("%s: worker %d ended with %s%s", self.plan.name, worker.pid, how, ran)
+            if childhood and not score.requests and generation is self.current:
                 self.staff.backoff.failed(self.reactor.now)
             if generation is self.coming:
                 state = "booting" if before is State.BOOTING else "waiting to serve"
                 self.owner.generation_failed(self, generation, f"a worker ended with {how} while it was {state}")
         self._forget_if_over(generation)
+        self.fill()
         self.staff.reconcile()
         self.owner.worker_gone(generation, told=told)
 
@@ -217,22 +253,40 @@ class Pool:
     def meet(self, worker: Worker, event: Event) -> Action:
         return worker.meet(event, self.reactor.now)
 
+    def fill(self) -> None:
+        """Fork what the coming generation needs to take over, as far as there are slots."""
+        coming = self.coming
+        if coming is not None and coming.stage is Stage.BOOTING:
+            for _ in range(coming.wanted - len(coming.those(*_ALIVE))):
+                if not self.fork(coming):
+                    return
+
     def fork(self, generation: Generation) -> bool:
-        if not self._free:
+        slot = next((slot for slot in reversed(self._free) if slot < generation.slots), None)
+        if self.stopping or slot is None:
             return False
-        worker = Worker(
-            self._free.pop(),
-            generation.number,
-            self.plan.grace,
-            self.reactor.alarm(lambda: self._overdue(generation, worker)),
-            self.reactor.now,
-        )
+        if not generation.template and not self._revival.is_set:
+            self._revival.set(_REVIVAL)
+        worker = self.make_worker(generation, slot)
         if not generation.order(worker):
             self._free.append(worker.slot)
             return False
         self.spawns += 1
-        worker.alarm.set(self.plan.limits.boot_timeout)
+        if self.plan.limits.boot_timeout:
+            worker.alarm.set(self.plan.limits.boot_timeout)
         return True
+
+    def make_worker(self, generation: Generation, slot: int) -> Worker:
+        """The entry of a worker in this slot."""
+        self._free.remove(slot)
+        alarm = self.reactor.alarm(lambda: self._overdue(generation, worker))
+        worker = Worker(slot, generation.number, self.plan.grace, alarm, self.reactor.now)
+        return worker
+
+    def _revive(self) -> None:
+        """The reload that was to bring another template has failed as well."""
+        if self.current is not None and not self.current.template and self.coming is None:
+            self.owner.reload("there is no template process to fork workers from")
 
     def reconcile(self) -> None:
         self.staff.reconcile()
@@ -242,7 +296,9 @@ class Pool:
         if worker.state is State.SERVING:
             worker.used_up = worker.used_up or f"{limits.max_lifetime:g} s of life"
             self.staff.reconcile()
-        elif not worker.pid:
+        elif worker.state is State.GONE:
+            return
+        elif not worker.pid or (worker.state is State.DYING and not is_child(worker.pid)):
             self.died(generation, worker, "no sign of life")
         else:
             if worker.state is State.BOOTING:
@@ -250,7 +306,8 @@ class Pool:
                 log.error("%s: killing worker %d: %s", self.plan.name, worker.pid, worker.killed_for)
                 if generation is self.coming:
                     self.owner.generation_failed(self, generation, f"a worker was killed: {worker.killed_for}")
-                self.staff.backoff.failed(self.reactor.now)
+                if generation is self.current:
+                    self.staff.backoff.failed(self.reactor.now)
             elif worker.state is State.LEAVING:
                 log.warning(
                     "%s: killing worker %d: not finished %g s after it was told to leave",
@@ -258,18 +315,42 @@ class Pool:
                 )
             self.meet(worker, Event.OVERDUE)
 
-    def stop(self) -> None:
+    def stop(self, event: Event = Event.STOP) -> None:
         """Accept what waits, finish what runs, and begin nothing new; the supervisor keeps newcomers away."""
         self.stopping = True
         self.staff.end()
         for generation in self.generations():
             generation.end_template()
             for worker in list(generation.workers.values()):
-                self.meet(worker, Event.STOP)
+                self.meet(worker, event)
 
     def is_ready(self) -> bool:
         """Whether a request would be served now; one that comes may boot a worker that serves it."""
         return self.current is not None and (not self.plan.workers.least or bool(self.current.those(State.SERVING)))
+
+    def is_over(self) -> bool:
+        """Whether it has stopped and all its processes have ended."""
+        alive = any(generation.workers or generation.template for generation in self.generations())
+        return self.stopping and not alive
+
+    def close(self) -> None:
+        """Give everything back but the listeners."""
+        for generation in self.generations():
+            self.reactor.forget(generation.events)
+            generation.close()
+        for fd, _ in self.files.pipes:
+            self.reactor.forget(fd)
+        self.files.close()
+        self.board.close()
+        self.exchange.close()
+
+    def let_go(self) -> None:
+        """In a forked child of another pool, whose user has no business with what this one has open."""
+        for listener in self.listeners:
+            listener.close()
+        self.board.close()
+        self.exchange.close()
+        self.files.close_theirs()
 
     def reopen_logs(self) -> None:
         """Let the workers go on in new log files."""
@@ -278,14 +359,14 @@ class Pool:
                 send_signal(worker.pid, REOPEN)
 
     def kill(self) -> None:
-        """End every worker at once."""
-        for worker in self.workers():
-            send_signal(worker.pid, signal.SIGKILL)
+        """End every process at once."""
+        for pid in (*(worker.pid for worker in self.workers()), *(each.template for each in self.generations())):
+            send_signal(pid, signal.SIGKILL)
 
     @property
     def requests(self) -> int:
         """Requests completed since the supervisor started, of workers long gone too."""
-        return self._retired_requests + sum(self.board.read(worker.slot).requests for worker in self.workers())
+        return self.retired_requests + sum(self.board.read(worker.slot).requests for worker in self.workers())
 
 
 def _name_of(status: int) -> str:

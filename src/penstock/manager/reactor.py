@@ -18,26 +18,33 @@ from penstock.server.timers import Timers
 class Alarm:
     """Something to do at a time that can be moved."""
 
-    __slots__ = ("_act", "_timers")
+    __slots__ = ("_act", "_armed", "_timers")
 
     def __init__(self, timers: Timers, act: Callable[[], None]) -> None:
         self._timers = timers
         self._act = act
+        self._armed = False
 
     def set(self, seconds: float) -> None:
         """Ring so many seconds from now, and not when it was to ring before."""
+        self._armed = True
         self._timers.set(self, max(0.0, seconds))
 
     def clear(self) -> None:
         """Do not ring."""
+        self._armed = False
         self._timers.clear(self)
 
     @property
     def is_set(self) -> bool:
-        return self in self._timers
+        """It will ring; it may be about to."""
+        return self._armed
 
     def on_deadline(self) -> None:
-        self._act()
+        # Another one that was due at the same moment may have moved this one, or cleared it.
+        if self._armed and self not in self._timers:
+            self._armed = False
+            self._act()
 
 
 @final
@@ -55,6 +62,11 @@ class Reactor:
         self._waker.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, self._on_signals)
         self._wakeup_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+
+    @property
+    def obeyed(self) -> list[int]:
+        """The signals that are obeyed."""
+        return [*self._obeyed]
 
     @property
     def now(self) -> float:

@@ -14,6 +14,8 @@ from penstock.manager.rollout import Rollout
 from penstock.manager.systemd import Notifier
 from penstock.server.notices import log
 
+_SPARE: Final = 10.0
+
 
 class House(Protocol):
     """What reloads need of their supervisor."""
@@ -24,6 +26,7 @@ class House(Protocol):
     def reactor(self) -> Reactor: ...
     @property
     def probation(self) -> float: ...
+    def serves(self) -> None: ...
 
 
 @final
@@ -31,7 +34,8 @@ class Reloads:
     """The generations of one supervisor, from the first one on.
 
     Args:
-        take_plan: reads the configuration anew; what it raises is a failed reload.
+        take_plan: reads the configuration anew; what it raises is a failed reload, and false says that `go_on` will be
+            called in another image of the supervisor, or `fail` here.
         first_over: called once the first generation serves, with "", or has failed, with the reason and a traceback.
 
     Attributes:
@@ -43,7 +47,7 @@ class Reloads:
         self,
         supervisor: House,
         notifier: Notifier,
-        take_plan: Callable[[], None],
+        take_plan: Callable[[], bool],
         first_over: Callable[[str, str], None],
     ) -> None:
         self.generation = 0
@@ -59,9 +63,30 @@ class Reloads:
         self._waiting: list[Answer] = []
         self._next_waiting: list[Answer] = []
 
+    def figures(self) -> dict[str, Any]:
+        """What another image of the supervisor goes on with."""
+        return {"generation": self.generation, "ok": self.ok, "failures": self.failures, "last": self.last}
+
+    def go_on(self, figures: dict[str, Any], waiting: list[Answer]) -> None:
+        """Go on with the figures of an image before us, and with those who wait since then."""
+        self.generation, self.ok = figures["generation"], figures["ok"]
+        self.failures, self.last = figures["failures"], figures["last"]
+        self._first_over = None
+        self._waiting += waiting
+
+    def expect(self, answer: Answer | None) -> None:
+        """An upgrade has been asked for, whose end is that of a reload."""
+        self._waiting += filter(None, [answer])
+        self._notifier.reloading("upgrading")
+
+    def fail(self, error: str) -> None:
+        """A reload could not even begin."""
+        self._over(error, "")
+
     def begin(self) -> None:
         """Boot another generation."""
         self.end()
+        self._notifier.extend_timeout(max(pool.plan.limits.boot_timeout for pool in self._supervisor.pools) + _SPARE)
         self.generation += 1
         supervisor = self._supervisor
         self._rollout = Rollout(
@@ -80,7 +105,7 @@ class Reloads:
         Args:
             answer: told how it went.
         """
-        if self._booting:
+        if self.booting:
             self._again = True
             self._next_waiting += filter(None, [answer])
             return
@@ -88,14 +113,16 @@ class Reloads:
         log.info("reloading: %s", why)
         self._notifier.reloading("reloading")
         try:
-            self._take_plan()
+            fits = self._take_plan()
         except Exception as error:
             self._over(f"the configuration cannot be used: {error}", "")
             return
-        self.begin()
+        if fits:
+            self.begin()
 
     @property
-    def _booting(self) -> bool:
+    def booting(self) -> bool:
+        """A generation is on its way."""
         return self._rollout is not None and not self._rollout.serving and not self._rollout.over
 
     # -- what happens to the generation that was begun last
@@ -119,10 +146,14 @@ class Reloads:
         if self._first_over is not None:
             first_over, self._first_over = self._first_over, None
             first_over(error, traceback)
+            if error:
+                return
         else:
             self._note(error, traceback)
         for pool in self._supervisor.pools:
             pool.watchman.begin()
+        if not error:
+            self._supervisor.serves()
         self._notifier.ready(f"reload failed: {error}" if error else f"generation {self.generation} serves")
         waiting, self._waiting, self._next_waiting = self._waiting, self._next_waiting, []
         for answer in waiting:

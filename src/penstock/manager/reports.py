@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
-from penstock.manager.generation import Generation, Stage, send_signal
+from penstock.manager.generation import Generation, Stage, Worker
 from penstock.manager.life import Event, State
 from penstock.manager.messages import Message
 from penstock.manager.parts import Crew
+from penstock.server.accesslog import escape
 from penstock.server.notices import log
 
 
 def template_said(pool: Crew, generation: Generation, message: Message) -> None:
-    if message.event == "imported":
+    if message.event == "imported" and generation.stage is Stage.IMPORTING:
         generation.files = message.texts("files")
-        generation.stage = Stage.BOOTING if generation.gate >= 0 else generation.stage
-        if generation is pool.coming:
-            for _ in range(pool.wanted_at_boot()):
-                pool.fork(generation)
+        generation.stage = Stage.BOOTING
+        generation.wanted = pool.wanted_at_boot()
+        pool.fill()
     elif message.event == "threads" and generation is pool.coming:
         _not_preloadable(pool, generation, ", ".join(message.texts("names", 3)))
     elif message.event == "unborn":
         worker = generation.workers.get(message.number("slot", pool.board.slots))
         if worker is not None and not worker.pid:
-            log.error("%s: %s", pool.plan.name, message.text("error"))
+            log.error("%s: %s", pool.plan.name, escape(message.text("error")[:200]))
             pool.died(generation, worker, "unborn")
-    elif message.event == "failed":
+    elif message.event == "failed" and generation is pool.coming:
         generation.files = message.texts("files")
         pool.owner.generation_failed(pool, generation, message.text("error"), message.text("traceback"))
 
@@ -41,37 +42,51 @@ def _not_preloadable(pool: Crew, generation: Generation, names: str) -> None:
         *(pool.plan.name, pool.plan.app, names),
     )
     pool.discard(generation)
-    pool.begin(generation.number, preload=False)
+    try:
+        pool.begin(generation.number, preload=False)
+    except OSError as error:
+        pool.owner.generation_failed(pool, generation, f"cannot start a process: {error.strerror}")
 
 
 def worker_said(pool: Crew, generation: Generation, message: Message) -> None:
     worker = generation.workers.get(message.number("slot", pool.board.slots))
-    if worker is None:
+    if message.event == "born":
+        _born(generation, worker, message.number("pid", 1 << 31))
         return
-    pid = message.number("pid", 1 << 32) if message.event == "born" else message.pid
-    if not worker.pid and _is_of(generation, pid):
-        worker.pid = pid
-        if worker.state is not State.BOOTING:  # it was not wanted any more before we knew its number
-            send_signal(worker.pid, signal.SIGKILL)
-    if worker.pid != pid:
+    if worker is not None and not worker.pid:
+        _born(generation, worker, message.pid)  # it was faster than the process that tells of its birth
+    if worker is None or worker.pid != message.pid:
         return
     if message.event == "ready":
         worker.capacity = max(1, message.number("capacity", 1 << 16))
         pool.meet(worker, Event.READY)
         if worker.state is State.SERVING and pool.plan.limits.max_lifetime:
             worker.alarm.set(pool.plan.limits.max_lifetime * (1 + 0.1 * worker.slot / pool.board.slots))
-        if generation is pool.coming and len(generation.those(State.SERVING)) >= pool.wanted_at_boot():
+        if generation is pool.coming and len(generation.those(State.SERVING)) >= generation.wanted:
             pool.owner.generation_ready(generation)
         pool.reconcile()
     elif message.event == "used up":
         worker.used_up = worker.used_up or message.text("why")[:80]
         pool.reconcile()
-    elif message.event == "failed":
+    elif message.event == "failed" and worker.state is State.BOOTING and not worker.used_up:
+        worker.used_up = "it could not start"  # and says so once
         error, traceback = message.text("error"), message.text("traceback")
         if generation is pool.coming:
             pool.owner.generation_failed(pool, generation, error, traceback)
         else:
             log.error("%s: a worker could not start: %s\n%s", pool.plan.name, error, traceback)
+
+
+def _born(generation: Generation, worker: Worker | None, pid: int) -> None:
+    if not _is_of(generation, pid) or any(other.pid == pid for other in generation.workers.values()):
+        return
+    if worker is not None and not worker.pid:
+        worker.pid = pid
+        if worker.state is State.BOOTING:
+            return
+    # It was given up before we knew its number. Its parent may still be the process that says so, hence no send_signal.
+    with suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _is_of(generation: Generation, pid: int) -> bool:

@@ -55,7 +55,11 @@ class Rollout:
     def begin(self) -> None:
         """Boot the generation beside what serves."""
         for pool in self._pools:
-            pool.begin(self.number, preload=pool.plan.preload != "no")
+            try:
+                pool.begin(self.number, preload=pool.plan.preload != "no")
+            except OSError as error:
+                self.fail(f"{pool.plan.name}: cannot start a process: {error.strerror}")
+                return
 
     def ready(self) -> None:
         """A pool has all the workers that it needs of this generation."""
@@ -82,11 +86,12 @@ class Rollout:
         if not self.serving or self.over or generation.number != self.number or not self._former:
             return
         self._deaths += 1
-        if self._deaths >= _MOST_DEATHS:
+        if self._deaths >= _MOST_DEATHS and all(former.template for former in self._former.values()):
             self.over = True
             self._alarm.clear()
             for pool, former in self._former.items():
                 pool.take_back(former)
+            self._former.clear()
             self._taken_back(f"its workers kept dying ({self._deaths} in its first seconds)")
 
     def end(self) -> None:
@@ -122,5 +127,5 @@ def _is_ready(pool: Pool) -> bool:
     return (
         coming is not None
         and coming.stage is Stage.BOOTING
-        and len(coming.those(State.SERVING)) >= pool.wanted_at_boot()
+        and len(coming.those(State.SERVING)) >= coming.wanted
     )

@@ -8,22 +8,27 @@ number it reads for a claim. Each slot has a fixed size and no lane holds a poin
 
 from __future__ import annotations
 
+import fcntl
 import mmap
+import os
 import time
 from collections import deque
 from collections.abc import Mapping
 from struct import Struct
 from typing import Final, NamedTuple, final
 
-_LANE: Final = Struct("=QQQ232p")
-_COUNTS: Final = Struct("=QQQ")  # the first three of a lane: began, requests, busy
-_BEGAN: Final = Struct("=Q")
+# Native and aligned, for then each number is written and read in one step. With "=" it would be eight, and who looks in
+# between would see a request that began long ago.
+_LANE: Final = Struct("@QQQ232p")
+_COUNTS: Final = Struct("@QQQ")  # the first three of a lane: began, requests, busy
+_BEGAN: Final = Struct("@Q")
 _LINE: Final = Struct("232p")
 _LINE_AT: Final = _COUNTS.size
 _NUMBER: Final = _BEGAN  # the two in front of a slot: most connections, from the supervisor, and how many there are
 _HEAD: Final = 2 * _NUMBER.size
 
 _MOST_CONNECTIONS: Final = 1 << 20
+_MOST_REQUESTS: Final = 1 << 48
 
 ASYNC_LANES: Final = 32
 """Requests of an event loop that are told apart; more are counted together."""
@@ -59,17 +64,24 @@ class Scoreboard:
     Args:
         slots: workers that may live at a time, of all generations.
         lanes: requests that one worker may run at a time.
+        fd: descriptor of the memory, from one of the same size; else it is made.
+
+    Raises:
+        ValueError: that memory has another size.
     """
 
-    def __init__(self, slots: int, lanes: int) -> None:
+    def __init__(self, slots: int, lanes: int, fd: int = -1) -> None:
         self.slots: Final = slots
-        self._lanes: Final = lanes
+        self.most_lanes: Final = lanes
         self._size: Final = _HEAD + lanes * _LANE.size
-        self._memory: Final = mmap.mmap(-1, slots * self._size)
+        self.fd: Final = _make_memory(slots * self._size) if fd < 0 else fd
+        if os.fstat(self.fd).st_size != slots * self._size:
+            raise ValueError("this memory is of another kind of scoreboard")
+        self._memory: Final = mmap.mmap(self.fd, slots * self._size)
 
     def lanes(self, slot: int) -> Lanes:
         """The worker's side of a slot."""
-        return Lanes(self._memory, slot * self._size, self._lanes)
+        return Lanes(self._memory, slot * self._size, self.most_lanes)
 
     def clear(self, slot: int) -> None:
         """Make the slot fit for another worker."""
@@ -85,8 +97,8 @@ class Scoreboard:
         connections = min(_NUMBER.unpack_from(self._memory, start + _NUMBER.size)[0], _MOST_CONNECTIONS)
         for offset in range(start + _HEAD, start + self._size, _LANE.size):
             began, done, spent, line = _LANE.unpack_from(self._memory, offset)
-            requests += done
-            busy += spent
+            requests += done if done < _MOST_REQUESTS else 0
+            busy += spent if spent <= now else 0
             if 0 < began <= now:
                 busy += now - began
                 running.append(Running(line.decode("latin-1"), began))
@@ -100,6 +112,15 @@ class Scoreboard:
     def close(self) -> None:
         """Give the memory back."""
         self._memory.close()
+        os.close(self.fd)
+
+
+def _make_memory(size: int) -> int:
+    """Memory that can be shared by its descriptor, and that no worker can cut off below its supervisor."""
+    fd = os.memfd_create("scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, size)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return fd
 
 
 @final

@@ -26,9 +26,18 @@ class SlotFiles:
         slots: how many.
         identity: who the workers become.
         name: who is at a place, for the lines that come from there.
+        pipes, stacks: both ends of pipes, and files, that are there already for the first places.
     """
 
-    def __init__(self, slots: int, identity: Identity | None, reactor: Reactor, name: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        slots: int,
+        identity: Identity | None,
+        reactor: Reactor,
+        name: Callable[[int], str],
+        pipes: Sequence[tuple[int, int]] = (),
+        stacks: Sequence[int] = (),
+    ) -> None:
         self._writer = LineWriter(2)
         self._readers: list[OutputReader] = []
         self.outputs: Final[list[int]] = []
@@ -36,15 +45,21 @@ class SlotFiles:
         terminal = os.isatty(2)
         journal = is_journal()
         for place in range(slots + 1):
-            ours, theirs = make_pipe(identity)
+            ours, theirs = pipes[place] if place < len(pipes) else make_pipe(identity)
             reader = OutputReader(ours, _namer(name, place), self._writer.write, terminal=terminal, journal=journal)
             self._readers.append(reader)
             self.outputs.append(theirs)
             reactor.watch(ours, _reading(reader, reactor))
         # In memory and without a name: nobody else can read it, and no disk can be full.
-        self.stacks.extend(os.memfd_create(f"stacks-{slot}", os.MFD_CLOEXEC) for slot in range(slots))
+        self.stacks.extend(stacks)
+        self.stacks.extend(os.memfd_create(f"stacks-{slot}", os.MFD_CLOEXEC) for slot in range(len(stacks), slots))
         for fd in self.stacks:
             os.set_blocking(fd, True)
+
+    @property
+    def pipes(self) -> list[tuple[int, int]]:
+        """Both ends of each pipe: ours, and that of whoever is at the place."""
+        return [(reader.fd, theirs) for reader, theirs in zip(self._readers, self.outputs, strict=True)]
 
     @property
     def lost(self) -> int:
@@ -56,6 +71,7 @@ class SlotFiles:
         fd = self.stacks[slot]
         text = os.pread(fd, _MOST_STACKS, 0).lstrip(b"\0").decode("utf-8", "replace")
         os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)  # the worker writes where it stopped; the place is shared with it
         return text
 
     def let_go(self) -> None:
@@ -67,6 +83,10 @@ class SlotFiles:
         """Show what is left, and give the descriptors back."""
         for reader in self._readers:
             reader.close()
+        self.close_theirs()
+
+    def close_theirs(self) -> None:
+        """Close the ends of templates and workers."""
         for fd in (*self.outputs, *self.stacks):
             with suppress(OSError):
                 os.close(fd)

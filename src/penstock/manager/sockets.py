@@ -5,33 +5,36 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, final
+from typing import Final, NamedTuple, final
 
+from penstock.manager.handover import STORED, Handover
 from penstock.manager.logfile import LogFile
+from penstock.manager.places import Places, escape
 from penstock.manager.plan import Plan, PoolPlan
 from penstock.manager.privileges import Identity, check_identity, find_identity
 from penstock.manager.scoreboard import Running
+from penstock.manager.systemd import Notifier
 from penstock.protocol.spec import Role
 from penstock.server.accesslog import AccessLog
-from penstock.server.homes import Home, find_home, inherited_listeners
-from penstock.server.host import Listening
 from penstock.server.lines import LineWriter
-from penstock.server.listen import Listener, open_listeners
-from penstock.server.notices import log
-
-DEFAULT_MODE: Final = 0o660
+from penstock.server.listen import Listener
 
 
 @final
 class Sockets:
     """All of it; open when made.
 
+    Args:
+        heard: standard output is a place for access lines.
+        handover: where listeners may be that are open already.
+
     Attributes:
         listeners: for each pool.
         status: of the address that shows the status.
         identities: for each pool; None to stay who we are.
-        owned: the addresses are ours, and no web server's that has started us.
+        places: the same by address.
+        leaving: those that this plan has no use for, until what serves there has been replaced.
+        stored: systemd keeps them for our successor.
         access_files: those of pools that have one, by name.
         slow_log: takes the stacks of slow requests.
         pid: of the supervisor.
@@ -41,12 +44,12 @@ class Sockets:
         OSError, ValueError: a file or a user is not to be had.
     """
 
-    def __init__(self, plan: Plan, *, heard: bool) -> None:
+    def __init__(self, plan: Plan, *, heard: bool, handover: Handover | None = None) -> None:
         self.pid: Final = os.getpid()
         self.identities: Final = [_identity_of(pool) for pool in plan.pools]
-        self.listeners: Final[list[list[Listener]]] = []
-        self.owned = True
-        self.status: Final[list[Listener]] = []
+        self.places: Final = Places()
+        self.leaving: list[Listener] = []
+        self.stored = False
         self._heard = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3) if heard else -1
         self._slow_file = None if plan.slow_log_file is None else LogFile(plan.slow_log_file)
         self.access_files: Final = {
@@ -54,46 +57,46 @@ class Sockets:
             for pool, identity in zip(plan.pools, self.identities, strict=True)
             if pool.access_log_file is not None
         }
+        if handover is None:
+            self.places.unpack_stored()
+        else:
+            self.places.unpack(handover)
         try:
-            for pool in plan.pools:
-                self.listeners.append(self._open(pool))
-            if plan.status_bind is not None:
-                self.status.extend(open_listeners(plan.status_bind))
+            self.listeners: Final = [self.places.of_pool(pool) for pool in plan.pools]
+            self.status: Final = [] if plan.status_bind is None else self.places.of_status(plan.status_bind)
+            self.leaving = self.places.rest()
         except BaseException:
             self.close()
             raise
-        for listener in self._all():
-            for warning in listener.warnings:
-                log.warning("%s", warning)
-            log.info("listening on %s", listener.address)
         self.slow_log: Final = LineWriter(2 if self._slow_file is None else self._slow_file.fd)
 
-    def _open(self, pool: PoolPlan) -> list[Listener]:
-        words: dict[str, Any] = dict(pool.serving)
-        allow: Sequence[str] | None = words.get("allow")
-        public = bool(words.get("insecure_public", False))
-        if pool.bind:
-            return Listening(
-                pool.bind,
-                words.get("socket_mode", DEFAULT_MODE),
-                words.get("socket_owner"),
-                words.get("socket_group"),
-                allow,
-                public,
-            ).open()
-        home = find_home(os.environ)
-        if home.once:
-            raise ValueError(f"pool {pool.name} has no address; give it one with bind")
-        self.owned = self.owned and home is not Home.FASTCGI
-        return inherited_listeners(home, os.environ, allow=allow, insecure_public=public)
-
-    def _all(self) -> list[Listener]:
-        return [listener for listeners in (*self.listeners, self.status) for listener in listeners]
+    @property
+    def owned(self) -> bool:
+        """The addresses are ours, and no web server's that has started us."""
+        return self.places.owned
 
     def begin_drain(self) -> None:
-        """Keep newcomers away, as far as the system can."""
+        """Keep newcomers away, as far as the system can; but not those whom systemd keeps for our successor."""
         for listener in self._all():
-            listener.begin_drain()
+            if not self.stored:
+                listener.begin_drain()
+            elif listener.file is not None:
+                listener.file.keep()
+
+    def store(self, notifier: Notifier) -> None:
+        """Have systemd keep what is open, if it does such things."""
+        self.stored = self.places.store(notifier)
+
+    def end_leaving(self, notifier: Notifier) -> None:
+        """Close what only generations needed that have been replaced."""
+        for listener in self.leaving:
+            listener.close()
+            if self.stored:
+                notifier.remove_fds(STORED + escape(listener.address))
+        self.leaving = []
+
+    def _all(self) -> list[Listener]:
+        return [*self.places.all(), *self.leaving]
 
     def access_fd(self, pool: PoolPlan) -> int:
         """Where access lines of a pool go; -1 for nowhere."""
@@ -116,6 +119,14 @@ class Sockets:
         """Go on in new files where the old ones have been renamed."""
         for file in filter(None, (self._slow_file, *self.access_files.values())):
             file.reopen()
+
+    def let_go(self, pool: PoolPlan) -> None:
+        """In a forked child of this pool: close the log files of the supervisor and of others."""
+        for listener in self.leaving:
+            listener.close()
+        others = (file for name, file in self.access_files.items() if name != pool.name)
+        for file in filter(None, (self._slow_file, *others)):
+            file.close()
 
     def close(self) -> None:
         """Close everything, and take the paths away that are ours."""

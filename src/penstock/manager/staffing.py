@@ -42,7 +42,7 @@ class Staff:
         self._sizer = Sizer(plan.workers, plan.limits.worker_idle)
         self._sizer.target = max(plan.workers.least, min(workers, plan.workers.most))
         self._looked = self._reactor.now
-        if plan.workers.most > 1:
+        if plan.workers.most > 1 or not plan.workers.fixed:
             self._look_alarm.set(_LOOK)
 
     def end(self) -> None:
@@ -68,6 +68,7 @@ class Staff:
         for _ in range(may_fork(missing, len(booting), self.backoff, now)):
             if not pool.fork(generation):
                 break
+            self.backoff.tried(now)
         if self.backoff.active:
             if now < self.backoff.until:
                 self._again.set(self.backoff.until - now)

@@ -12,6 +12,8 @@ from typing import Any, Final, final
 from penstock import __version__
 from penstock.manager.control import Answer, Control, control_path
 from penstock.manager.generation import Generation, Worker
+from penstock.manager.handover import Handover
+from penstock.manager.life import Event
 from penstock.manager.nest import Nest
 from penstock.manager.parts import Crew
 from penstock.manager.pidfile import PidFile
@@ -24,6 +26,7 @@ from penstock.manager.scoreboard import Running
 from penstock.manager.snapshot import snapshot
 from penstock.manager.sockets import Sockets
 from penstock.manager.statusdoor import StatusDoor
+from penstock.manager.succession import Succession, lifeline_of, make_pools, remove_pid_file
 from penstock.manager.systemd import Notifier
 from penstock.manager.watch import Watch
 from penstock.server.lifecycle import STOP_SIGNALS
@@ -33,6 +36,9 @@ _LATE: Final = 3.0
 """Seconds beyond the longest grace after which a stop is made a hard one."""
 
 _LOOK_AT_FILES: Final = 1.0
+
+_ALL_MESSAGES: Final = 2048
+"""More than a socket's buffer holds, so that nobody who goes on talking keeps the loop."""
 
 
 class BootFailed(Exception):
@@ -55,6 +61,7 @@ class Supervisor:
         plan: what is wanted.
         sockets: open, one list for each pool.
         replan: makes the plan anew for a reload.
+        handover: of the image of this process that we have replaced.
 
     Attributes:
         pools: in the order of the plan.
@@ -62,28 +69,33 @@ class Supervisor:
         began: by the monotonic clock.
     """
 
-    def __init__(self, plan: Plan, sockets: Sockets, replan: Callable[[], Plan] | None) -> None:
+    def __init__(
+        self, plan: Plan, sockets: Sockets, replan: Callable[[], Plan] | None, handover: Handover | None = None
+    ) -> None:
         self.reactor: Final = Reactor()
-        self.began: Final = time.monotonic()
-        self._plan = plan
-        self._sockets = sockets
-        self._replan = replan
-        self._stopping = False
+        self.began: Final = time.monotonic() if handover is None else float(handover.content["began"])
+        self.plan = plan
+        self.sockets: Final = sockets
+        self.stopping = False
         self._failed: BootFailed | None = None
-        self._lifeline = os.pipe()
-        self._notifier = Notifier()
+        self.lifeline: Final = os.pipe() if handover is None else lifeline_of(handover)
+        self.notifier: Final = Notifier()
         self._deadline = self.reactor.alarm(self._out_of_time)
         self._watch = Watch(plan.reload_on)
         self._watch_alarm = self.reactor.alarm(self._look_at_files)
         self._watchdog = self.reactor.alarm(self._on_watchdog)
-        self.pools: Final = [
-            Pool(pool, listeners, identity, self)
-            for pool, listeners, identity in zip(plan.pools, sockets.listeners, sockets.identities, strict=True)
-        ]
-        self.reloads: Final = Reloads(self, self._notifier, self._take_plan, self._first_over)
-        self._control = Control(control_path(plan), self.reactor, self._obey)
+        self.pools: Final = make_pools(plan, sockets, self, handover)
+        self._leaving = self.pools[len(plan.pools) :]
+        del self.pools[len(plan.pools) :]
+        self._succession = Succession(self, replan)
+        self.reloads: Final = Reloads(self, self.notifier, self._succession.take_plan, self._first_over)
+        self.control: Final = Control(control_path(plan), self.reactor, self._obey, handover)
+        if handover is not None:
+            remove_pid_file(plan, handover)
+            self.reloads.go_on(handover.content["reloads"], self.control.waiting)
+            self._tell_news()
         self._status_door = StatusDoor(sockets.status, self.reactor, self.look, self._is_ready)
-        self._pid_file = None if plan.pid_file is None else PidFile(plan.pid_file)
+        self.pid_file: Final = None if plan.pid_file is None else PidFile(plan.pid_file)
 
     def run(self) -> int:
         """Until a stop signal; returns the exit status.
@@ -91,26 +103,29 @@ class Supervisor:
         Raises:
             BootFailed: the first generation could not be brought into service.
         """
-        if self._pid_file is not None:
-            self._pid_file.write()
+        if self.pid_file is not None:
+            self.pid_file.write()
         obeyed = {signal.SIGCHLD: self._reap, signal.SIGHUP: lambda: self.reload("SIGHUP"), signal.SIGQUIT: self._kill}
         obeyed |= dict.fromkeys(STOP_SIGNALS, self.stop)
-        if self._sockets.owned:
+        obeyed[signal.SIGUSR2] = lambda: self._succession.ask("SIGUSR2")
+        if self.sockets.owned:
             obeyed[signal.SIGUSR1] = self._reopen
         for number, act in obeyed.items():
             self.reactor.obey(number, act)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, obeyed)
+        self._reap()
         for pool in self.pools:
             warning = root_warning(pool.identity)
             if warning:
                 log.warning("%s: %s", pool.plan.name, warning)
-        if self._notifier.watchdog_interval:
-            self._watchdog.set(self._notifier.watchdog_interval)
+        if self.notifier.watchdog_interval:
+            self._watchdog.set(self.notifier.watchdog_interval)
         self.reloads.begin()
         try:
             self.reactor.run()
         finally:
             # Not in a forked child, which leaves by another way: this is the supervisor's own end.
-            if os.getpid() == self._sockets.pid:
+            if os.getpid() == self.sockets.pid:
                 self._tidy_up()
         if self._failed is not None:
             raise self._failed
@@ -118,36 +133,42 @@ class Supervisor:
         return 0
 
     def _tidy_up(self) -> None:
-        for pool in self.pools:
+        for pool in self._all_pools():
             pool.kill()
-            pool.files.close()
-        self._control.close()
+            pool.close()
+        self.control.close()
         self._status_door.close()
-        self._sockets.close()
-        if self._pid_file is not None:
-            self._pid_file.remove()
-        self._notifier.close()
+        self.sockets.close()
+        if self.pid_file is not None:
+            self.pid_file.remove()
+        self.notifier.close()
         self.reactor.close()
 
     @property
     def probation(self) -> float:
         """Seconds in which a generation may still be taken back."""
-        return self._plan.probation
+        return self.plan.probation
 
     # -- what pools ask of it
 
-    def fork(self) -> int:
+    def fork(self, generation: Generation) -> int:
         pid = os.fork()
         if pid == 0:
             self.reactor.abandon()
-            self._control.let_go()
+            self.control.let_go()
             self._status_door.let_go()
-            os.close(self._lifeline[1])
-            for pool in self.pools:
-                for generation in pool.generations():
-                    generation.close()
+            os.close(self.lifeline[1])
+            for pool in self._all_pools():
+                for each in pool.generations():
+                    each.close()
                 pool.files.let_go()
-            self._notifier.close()
+                if pool.coming is not generation:
+                    pool.let_go()
+            assert generation.nest is not None
+            self.sockets.let_go(generation.nest.pool)
+            if self.pid_file is not None:
+                self.pid_file.let_go()
+            self.notifier.close()
         return pid
 
     def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
@@ -158,13 +179,14 @@ class Supervisor:
             pool.identity,
             events,
             gate,
-            self._lifeline[0],
+            self.lifeline[0],
             pool.listeners,
+            pool.exchange,
             pool.board,
             pool.files.stacks,
-            self._sockets.access_fd(pool.plan),
+            self.sockets.access_fd(pool.plan),
             pool.files.outputs,
-            self._sockets.access_files.get(pool.plan.name),
+            self.sockets.access_files.get(pool.plan.name),
         )
 
     def generation_ready(self, generation: Generation) -> None:
@@ -174,33 +196,42 @@ class Supervisor:
         self.reloads.failed(generation, error if len(self.pools) == 1 else f"{pool.plan.name}: {error}", traceback)
 
     def cut_off(self, pool: Crew, worker: Worker, request: Running, status: int) -> None:
-        self._sockets.write_access(pool.plan, request, status, f"worker-{worker.pid}-died")
+        self.sockets.write_access(pool.plan, request, status, f"worker-{worker.pid}-died")
 
     def slow_log(self, text: str) -> None:
-        self._sockets.slow_log.write(text.encode("utf-8", "backslashreplace"))
+        self.sockets.slow_log.write(text.encode("utf-8", "backslashreplace"))
 
     def worker_gone(self, generation: Generation, *, told: bool) -> None:
         if not told:
             self.reloads.worker_died(generation)
-        if self._stopping and not any(pool.workers() for pool in self.pools):
+        if self.stopping and not any(pool.workers() for pool in self._all_pools()):
             self.reactor.stopped = True
 
     # -- reload
 
     def reload(self, why: str) -> None:
-        if not self._stopping:
+        if not self.stopping:
             self.reloads.ask(why)
 
-    def _take_plan(self) -> None:
-        if self._replan is None:
-            return
-        plan = self._replan()
-        if [(pool.name, pool.bind) for pool in plan.pools] != [(pool.name, pool.bind) for pool in self._plan.pools]:
-            raise ValueError("pools or addresses have changed, which takes a restart")
-        for pool, wanted in zip(self.pools, plan.pools, strict=True):
-            pool.change(wanted)
-        self._plan = plan
-        self._watch = Watch(plan.reload_on)
+    def serves(self) -> None:
+        """A generation of this plan serves: what only those before it needed can go."""
+        for pool in self._leaving:
+            for listener in pool.leaving:
+                listener.begin_drain()
+            if not pool.stopping:
+                pool.stop()
+        self._forget_leaving()
+        self.sockets.end_leaving(self.notifier)
+        self.sockets.store(self.notifier)
+        self._watch = Watch(self.plan.reload_on)
+
+    def _forget_leaving(self) -> None:
+        for pool in [pool for pool in self._leaving if pool.is_over()]:
+            self._leaving.remove(pool)
+            pool.close()
+
+    def _all_pools(self) -> list[Pool]:
+        return [*self.pools, *self._leaving]
 
     def _first_over(self, error: str, traceback: str) -> None:
         """The first generation serves, or has failed."""
@@ -208,13 +239,16 @@ class Supervisor:
             self._failed = BootFailed(error, traceback)
             self.reactor.stopped = True
             return
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         for pool in self.pools:
             log.info(
                 "penstock %s serves %s with %s workers, supervisor %d",
                 *(__version__, pool.plan.app, pool.plan.workers, os.getpid()),
             )
-        log.info("control socket: %s", self._control.path)
-        if self._plan.reload_on:
+        log.info("control socket: %s", self.control.path)
+        if self.plan.reload_on:
             self._watch_alarm.set(_LOOK_AT_FILES)
 
     def _look_at_files(self) -> None:
@@ -224,8 +258,8 @@ class Supervisor:
         self._watch_alarm.set(_LOOK_AT_FILES)
 
     def _on_watchdog(self) -> None:
-        self._notifier.watchdog()
-        self._watchdog.set(self._notifier.watchdog_interval)
+        self.notifier.watchdog()
+        self._watchdog.set(self.notifier.watchdog_interval)
 
     # -- commands
 
@@ -234,10 +268,16 @@ class Supervisor:
             answer(ok=True, pid=os.getpid())
         elif name == "status":
             answer(ok=True, status=self.look())
+        elif name in ("reload", "upgrade") and self.stopping:
+            answer(ok=False, error="it is being stopped")
         elif name == "reload":
             if not content.get("wait"):
                 answer(ok=True)
             self.reloads.ask("asked for on the control socket", answer if content.get("wait") else None)
+        elif name == "upgrade":
+            if not content.get("wait"):
+                answer(ok=True)
+            self._succession.ask("asked for on the control socket", answer if content.get("wait") else None)
         elif name == "stop":
             answer(ok=True)
             self.stop()
@@ -249,14 +289,14 @@ class Supervisor:
 
     def look(self) -> dict[str, Any]:
         """The status."""
-        return snapshot(self.began, self.pools, self.reloads)
+        return snapshot(self.began, self._all_pools(), self.reloads)
 
     def _is_ready(self) -> bool:
-        return not self._stopping and all(pool.is_ready() for pool in self.pools)
+        return not self.stopping and all(pool.is_ready() for pool in self.pools)
 
     def _reopen(self) -> None:
         # First ours, for workers are not root and may not be able to make the file.
-        self._sockets.reopen_logs()
+        self.sockets.reopen_logs()
         for pool in self.pools:
             pool.reopen_logs()
         log.info("log files are open anew")
@@ -265,18 +305,20 @@ class Supervisor:
 
     def stop(self) -> None:
         """Lose nobody: keep newcomers away, let workers accept and finish what is there; a second call ends it hard."""
-        if self._stopping:
+        if self.stopping:
             self._kill()
             return
-        self._stopping = True
-        self._notifier.stopping("finishing what has been accepted")
+        self.stopping = True
+        self.notifier.stopping("finishing what has been accepted")
+        longest = max(pool.plan.grace for pool in self._all_pools()) + _LATE
+        self.notifier.extend_timeout(longest + _LATE)
         self.reloads.end()
         log.info("stopping: %d workers", sum(len(pool.workers()) for pool in self.pools))
-        self._sockets.begin_drain()
-        for pool in self.pools:
-            pool.stop()
-        if any(pool.workers() for pool in self.pools):
-            self._deadline.set(max(pool.plan.grace for pool in self.pools) + _LATE)
+        self.sockets.begin_drain()
+        for pool in self._all_pools():
+            pool.stop(Event.DISMISS if self.sockets.stored else Event.STOP)
+        if any(pool.workers() for pool in self._all_pools()):
+            self._deadline.set(longest)
         else:
             self.reactor.stopped = True
 
@@ -285,21 +327,23 @@ class Supervisor:
         self._kill()
 
     def _kill(self) -> None:
-        for pool in self.pools:
+        for pool in self._all_pools():
             pool.kill()
         self.reactor.stopped = True
 
     def _reap(self) -> None:
-        """Bury what has ended; what it said before has to be heard first, or its number means nothing to us."""
-        for pool in self.pools:
-            for generation in pool.generations():
-                pool.hear(generation)
+        """Bury what has ended; all that it said before has to be heard first, or its number means nothing to us."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            for pool in self._all_pools():
+                for generation in pool.generations():
+                    pool.hear(generation, _ALL_MESSAGES)
+            pid, status = os.waitpid(ended.si_pid, 0)
             # Others are what applications have started and left behind; they come to us as we are the subreaper.
-            any(pool.ended(pid, status) for pool in self.pools)
+            any(pool.ended(pid, status) for pool in self._all_pools()) or self._succession.upgrade.ended(pid, status)
+        self._forget_leaving()

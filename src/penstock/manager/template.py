@@ -27,6 +27,7 @@ from penstock.manager.slotfiles import go_through
 from penstock.manager.worker import run_worker, told
 from penstock.server.importer import AppError, Application, load
 from penstock.server.notices import log
+from penstock.server.script import load_script
 
 _MOST_FILES: Final = 500
 _FOREIGN: Final = tuple(
@@ -53,19 +54,24 @@ def _serve(nest: Nest) -> int:
         tell(nest.events, "failed", error=str(error))
         return 3
     app: Application | None = None
+    script = None
     if nest.preload:
         try:
-            app = load(nest.pool.app)
+            script = load_script(nest.pool.app)
+            app = None if script is not None else load(nest.pool.app)
         except AppError as error:
             files = [*_files_of(error), *_own_files()]
             tell(nest.events, "failed", error=told(error), traceback=error.traceback, files=files[:_MOST_FILES])
             return 3
+        if script is not None:
+            log.info("%s is a script, which each worker runs by itself", nest.pool.app)
         threads = _threads()
         if threads:
             # A fork copies the calling thread alone: whatever the others held stays locked for ever in the child.
             tell(nest.events, "threads", names=threads)
             return 0
-    tell(nest.events, "imported", files=_own_files()[:_MOST_FILES])
+    files = _own_files() if script is None else [os.path.abspath(nest.pool.app)]
+    tell(nest.events, "imported", files=files[:_MOST_FILES])
     # What is here now is shared with the workers for as long as nobody touches it, and the collector would.
     gc.collect()
     gc.freeze()

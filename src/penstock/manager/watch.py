@@ -47,7 +47,7 @@ class Watch:
 def _look(path: str) -> _Signature | None:
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is no path at all; those of an application may be anything
         return None
     # The time alone is not enough: `cp -p` and `git checkout` of an old file may bring an equal one, in another inode.
     return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, final
 
+from penstock.manager import figures
 from penstock.manager.generation import Worker, send_signal
 from penstock.manager.life import Event, State
 from penstock.manager.parts import Crew
@@ -17,8 +18,11 @@ from penstock.server.notices import log
 
 _OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-_WRITES: Final = 0.1
-"""Seconds a worker gets to write its stacks, which takes it a few milliseconds."""
+_WRITES: Final = 0.5
+"""Seconds a worker gets to write its stacks; it takes a few milliseconds, but on a busy machine its turn has to come."""
+
+_SHORTEST: Final = 0.02
+"""Seconds between two looks, at least."""
 
 _WORKING: Final = (State.SERVING, State.LEAVING)
 
@@ -56,9 +60,13 @@ class Watchman:
     def _look(self) -> None:
         """Look at all that runs, and come back when the first of it, or of what may begin now, can be too long."""
         soft, hard = self._limits()
+        if not soft and not hard:
+            return  # a reload has taken them away
         now = time.monotonic_ns()
         wait = min(limit for limit in (soft, hard) if limit)
         for worker in self._pool.workers():
+            if worker.killed_for:
+                continue  # it is about to be killed
             told = self._told.get(worker.slot, set())
             running = self._pool.board.read(worker.slot).running if worker.state in _WORKING else ()
             self._told[worker.slot] = told & {request.began for request in running}
@@ -74,7 +82,8 @@ class Watchman:
                 for limit in (soft, hard):
                     if limit > age:
                         wait = min(wait, limit - age)
-        self._alarm.set(wait + 0.001)
+        # What a worker says of its requests may be anything, and must not keep the supervisor busy.
+        self._alarm.set(max(wait + 0.001, _SHORTEST))
 
     def _show_stacks(self, worker: Worker, request: Running, age: float) -> None:
         files = self._pool.files
@@ -95,7 +104,11 @@ class Watchman:
         log.error("%s: killing worker %d: %s", self._pool.plan.name, worker.pid, worker.killed_for)
 
         def kill() -> None:
-            self._pool.meet(worker, Event.CONDEMN)
+            running = self._pool.board.read(worker.slot).running if worker.state in _WORKING else ()
+            if any(other.began == request.began for other in running):
+                self._pool.meet(worker, Event.CONDEMN)
+            else:
+                worker.killed_for = ""  # it has ended at the last moment, and another one is not to pay for it
 
         # It shows its stacks first; its replacement need not wait for that.
         worker.used_up = worker.killed_for
@@ -107,7 +120,7 @@ def without_us(stacks: str) -> str:
     """Stacks as faulthandler writes them, each cut off where the application was called by penstock."""
     kept: list[str] = []
     below = False
-    for line in stacks.splitlines():
+    for line in figures.lines(stacks):
         ours = line.startswith(f'  File "{_OURS}')
         if line.startswith("  File ") and (below or (ours and kept and not kept[-1].endswith(":"))):
             below = True

@@ -10,16 +10,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any, Final, final
+from dataclasses import replace
+from typing import Final, final
 
 from penstock.gateways.request import StartupFailed
 from penstock.manager.messages import tell
 from penstock.manager.nest import Nest
 from penstock.manager.scoreboard import ASYNC_LANES
+from penstock.manager.scripts import WorkerHost, run_script
 from penstock.manager.slotfiles import go_through
 from penstock.server.accesslog import AccessLog
 from penstock.server.importer import AppError, Application, load
 from penstock.server.options import ServerOptions
+from penstock.server.script import load_script
 from penstock.server.tether import Tether
 from penstock.server.wiring import NotAnApplication, is_asgi, make_server
 
@@ -44,7 +47,7 @@ def run_worker(nest: Nest, slot: int, app: Application | None) -> int:
         # By a handler in C, so it works while a thread holds the interpreter or waits in a system call.
         faulthandler.register(SHOW_STACKS, file=nest.stacks[slot], all_threads=True, chain=False)
     try:
-        server_of(nest, app or load(nest.pool.app), WorkerTether(nest, slot)).run()
+        serve(nest, app, WorkerTether(nest, slot))
     except AppError as error:
         tell(nest.events, "failed", slot=slot, error=told(error), traceback=error.traceback)
         return BOOT_FAILED
@@ -63,17 +66,29 @@ def told(error: AppError) -> str:
     return "; ".join(filter(None, (error.message, error.hint)))
 
 
-def server_of(nest: Nest, app: Application, tether: WorkerTether) -> Any:
-    """The server that `penstock.serve` would make of the same words, tied to the supervisor."""
+def serve(nest: Nest, app: Application | None, tether: WorkerTether) -> None:
+    """Serve as `penstock.serve` would with the same words, tied to the supervisor.
+
+    Args:
+        app: None if it has not been imported yet.
+    """
     words = dict(nest.pool.serving)
     # What the template has may be the file as it was when that was forked.
     tether.reopen()
     style = words.get("access_log_format", "text")
     access_log = AccessLog(nest.access_fd, style) if nest.access_fd >= 0 else None
     options = ServerOptions.of(**{name: words[name] for name in _OPTIONS if name in words})
+    script = load_script(nest.pool.app) if app is None else None
+    if script is not None:
+        app = run_script(script, WorkerHost(nest.listeners, options, access_log, tether))
+        if app is None:
+            return
+    elif app is None:
+        app = load(nest.pool.app)
     interface = words.get("interface", "auto")
     tether.capacity = ASYNC_LANES if is_asgi(app, interface) else options.threads
-    return make_server(app, interface, nest.listeners, options, access_log, multiprocess=True, tether=tether)
+    options = replace(options, tether=tether)
+    make_server(app, interface, nest.listeners, options, access_log, multiprocess=True).run()
 
 
 @final
@@ -81,12 +96,11 @@ class WorkerTether(Tether):
     """Keeps this worker's slot of the scoreboard, and says when the worker has used up what it may."""
 
     def __init__(self, nest: Nest, slot: int) -> None:
-        super().__init__(nest.gate, nest.lifeline)
+        super().__init__(nest.gate, nest.lifeline, nest.exchange)
         limits = nest.pool.limits
         self._lanes = nest.board.lanes(slot)
         self._events = nest.events
         self._slot = slot
-        self.capacity = 1
         self._access_file = nest.access_file
         self._most_memory = limits.max_memory
         self._most_requests = 0

@@ -6,14 +6,14 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import TYPE_CHECKING, Final, final
 
 from penstock.connection.application import ApplicationConnection
+from penstock.server.hub import Hub
 from penstock.server.outlet import Outlet
 from penstock.server.pump import Pump
 from penstock.server.quiet import nothing_comes
 from penstock.server.tenant import Tenant
-from penstock.server.timers import Timers
 
 if TYPE_CHECKING:
     from penstock.server.tracing import Trace
@@ -22,33 +22,6 @@ _DONTWAIT: Final = socket.MSG_DONTWAIT
 RECEIVE_SIZE: Final = 65536
 LINGER_IDLE: Final = 2.0
 """Seconds without input after which a lingering connection is closed; libfcgi waits as long."""
-
-
-class Hub(Protocol):
-    """What a channel needs of the server that it belongs to."""
-
-    timers: Timers
-    io_timeout: float
-    shared: bool
-    crowded: bool
-
-    def receive(self, channel: Channel) -> None:
-        """The channel can be read."""
-
-    def watch(self, fd: int, on_ready: Callable[[], None]) -> None:
-        """Call `on_ready` when the descriptor can be read."""
-
-    def rearm(self, fd: int) -> None:
-        """Do so again; needed after each call."""
-
-    def unwatch(self, fd: int) -> None:
-        """Do so no more."""
-
-    def discard(self, channel: Channel) -> None:
-        """The channel is gone."""
-
-    def stalled(self, channel: Channel) -> None:
-        """A deadline has passed; called inside the channel, with `reading` held."""
 
 
 @final
@@ -72,6 +45,7 @@ class Channel:
         closing: the end has come; the descriptor goes as soon as everybody has left.
         closed: the descriptor is gone, or about to go.
         watched: the poller knows it.
+        given: another process has it now.
         pump: reads for handlers whose body is streamed; None where bodies are not.
         trace: is shown what passes, with --log-level debug.
     """
@@ -87,6 +61,7 @@ class Channel:
         "closing",
         "doomed",
         "fd",
+        "given",
         "open",
         "out",
         "protocol",
@@ -101,7 +76,7 @@ class Channel:
     )
 
     def __init__(
-        self, sock: socket.socket, protocol: ApplicationConnection, hub: Hub, trace: Trace | None = None
+        self, sock: socket.socket, protocol: ApplicationConnection, hub: Hub[Channel], trace: Trace | None = None
     ) -> None:
         self.sock = sock
         self.fd = sock.fileno()
@@ -119,6 +94,7 @@ class Channel:
         self.closing = False
         self.closed = False
         self.watched = False
+        self.given = False
         self._hub = hub
         self._linger_until = 0.0
         self._shared = hub.shared
@@ -292,13 +268,19 @@ class Channel:
             self.leave()
 
     def close_if_quiet(self) -> None:
-        """Close an idle connection, unless something has arrived that nobody has read yet."""
+        """Be done with an idle connection: leave it to others, or close it unless something has arrived on it."""
         if not self.enter():
             return
         try:
             with self.reading:
-                if self.protocol.idle and not self.open and not self._linger_until and nothing_comes(self.sock):
+                if self.closing or self._linger_until or self.open or not self.protocol.idle:
+                    return
+                self.unwatch()
+                self.given = self._hub.give_away(self.sock)
+                if self.given or nothing_comes(self.sock):
                     self.close()
+                else:
+                    self._watch()
         finally:
             self.leave()
 
@@ -316,15 +298,18 @@ class Channel:
             return
         # The descriptor stays until the last one is out; meanwhile nobody shall wait on it.
         self.out.broken = True
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self._shut()
+
+    def _shut(self) -> None:
+        if not self.given:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def _dispose(self) -> None:
         self.unwatch()
         self._hub.timers.clear(self)
         # A child that the application has forked holds the descriptor too; closing ours alone would end nothing.
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self._shut()
         self.sock.close()
         self._hub.discard(self)
         self.pump = self.out.pump = None  # It knows us: without the circle, memory is free at once.

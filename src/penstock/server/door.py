@@ -8,7 +8,8 @@ import threading
 from enum import Enum
 from typing import Final, Protocol, final
 
-from penstock.server.channel import Channel, Hub
+from penstock.server.channel import Channel
+from penstock.server.hub import Hub
 from penstock.server.listen import Listener
 from penstock.server.notices import Notices, log
 
@@ -30,7 +31,7 @@ MOST_DRAIN: Final = 1.0
 """Seconds after which a draining listener is closed though newcomers keep coming, as they may over TCP."""
 
 
-class Host(Hub, Protocol):
+class Host(Hub[Channel], Protocol):
     """What a door needs of its server."""
 
     notices: Notices

@@ -162,7 +162,7 @@ class Host:
                 self.home, os.environ, allow=listening.allow, insecure_public=listening.insecure_public
             )
         announce(listeners, self._on_ready)
-        return Place(listeners, self._merged(wish), self._make_log())
+        return Place(listeners, merged(self._options, wish), self._make_log())
 
     def close(self) -> None:
         """Close what nobody has taken."""
@@ -177,18 +177,19 @@ class Host:
             os.close(self._stdin)
             self._stdin = -1
 
-    def _merged(self, wish: Wish) -> ServerOptions:
-        """Ours, but for what the program knows better, such as that it cannot do two things at a time."""
-        options, own, usual = self._options, wish.options, ServerOptions()
-        if wish.one_at_a_time and options.threads > 1:
-            log.warning("the program wants one request at a time, so it gets one thread, not %d", options.threads)
-        return replace(
-            options,
-            threads=1 if wish.one_at_a_time else options.threads,
-            mount=own.mount if options.mount is None else options.mount,
-            # Of these it has chosen what is not the default.
-            roles=options.roles if own.roles == usual.roles else own.roles,
-            protocol=options.protocol if own.protocol == usual.protocol else own.protocol,
-            limits=own.limits,
-            values=own.values,
-        )
+
+def merged(options: ServerOptions, wish: Wish) -> ServerOptions:
+    """The host's options, but for what the program knows better, such as that it cannot do two things at a time."""
+    own, usual = wish.options, ServerOptions()
+    if wish.one_at_a_time and options.threads > 1:
+        log.warning("the program wants one request at a time, so it gets one thread, not %d", options.threads)
+    return replace(
+        options,
+        threads=1 if wish.one_at_a_time else options.threads,
+        mount=own.mount if options.mount is None else options.mount,
+        # Of these it has chosen what is not the default.
+        roles=options.roles if own.roles == usual.roles else own.roles,
+        protocol=options.protocol if own.protocol == usual.protocol else own.protocol,
+        limits=own.limits,
+        values=own.values,
+    )

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import signal
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from typing import Any
 from penstock.gateways.lifespan import Lifespan
 from penstock.gateways.request import AsyncGateway
 from penstock.gateways.response import error_page
-from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.door import MOST_DRAIN, QUIET
 from penstock.server.lifecycle import Lifecycle
@@ -22,10 +22,9 @@ from penstock.server.listen import Listener
 from penstock.server.loop_connection import LoopConnection
 from penstock.server.loop_exchange import LoopExchange
 from penstock.server.notices import Notices, log, new_reference
-from penstock.server.options import ServerOptions
+from penstock.server.options import MANY, ServerOptions
 from penstock.server.threads import FRESH_GRACE
 
-_MAX_CONNS = "10000"
 
 _RESERVE = 1.0
 """Most seconds of the grace that are kept for the end itself: what is cancelled cleans up, and so does the lifespan.
@@ -66,12 +65,7 @@ class LoopServer:
         self.connections: set[LoopConnection] = set()
         self.draining = False
         self.crowded = False  # an idle connection is one too many
-        self.values = {
-            MAX_CONNS: _MAX_CONNS,
-            MAX_REQS: _MAX_CONNS,
-            MPXS_CONNS: "0" if options.limits.requests == 1 else "1",
-            **options.values,
-        }
+        self.values = options.answers(MANY, multiplexed=True)
         self.loop = new_loop()
         self.lifecycle = Lifecycle(
             options.graceful_timeout,
@@ -88,6 +82,7 @@ class LoopServer:
         self.stopping = asyncio.Event()
         self._quiet = asyncio.Event()
         self._newcomers = 0
+        self._taking: set[asyncio.Task[object]] = set()
 
     def run(self) -> None:
         """Serve until stopped.
@@ -154,7 +149,7 @@ class LoopServer:
             len(self.connections),
             grace,
         )
-        self.draining = self.crowded = True
+        self.drain()
         await self._drain_listeners(servers)
         await self._drain_connections(ends - reserve, reserve / 2)
         if self._lifespan is not None:
@@ -179,7 +174,23 @@ class LoopServer:
             return await self.loop.create_unix_server(connection, sock=listener.socket, backlog=backlog)
         return await self.loop.create_server(connection, sock=listener.socket, backlog=backlog)
 
+    def take_in(self, sock: socket.socket) -> None:
+        """Serve a connection that another process has accepted."""
+        self._newcomers += 1
+        connecting = self.loop.connect_accepted_socket(lambda: LoopConnection(self, lambda _: True), sock)
+        task = self.loop.create_task(connecting)
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
     # -- stopping
+
+    def drain(self) -> None:
+        """The end begins."""
+        self.draining = self.crowded = True
+
+    def give_away(self, _sock: socket.socket) -> bool:
+        """Leave an idle connection to others, if there are any who take it."""
+        return False
 
     async def _drain_listeners(self, servers: Sequence[asyncio.Server]) -> None:
         """Keep newcomers away where the system can, accept those who wait, then close."""

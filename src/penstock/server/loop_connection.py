@@ -42,7 +42,11 @@ class LoopHub(Protocol):
     loop: asyncio.AbstractEventLoop
     draining: bool
     crowded: bool
+
     connections: set[LoopConnection]
+
+    def give_away(self, sock: socket.socket) -> bool:
+        """Leave an idle connection to others, if there are any who take it."""
 
     def start(self, exchange: LoopExchange) -> None:
         """Run the application for a request."""
@@ -264,13 +268,16 @@ class LoopConnection(asyncio.Protocol):
             self.close_if_idle()
 
     def close_if_idle(self) -> None:
-        """Close, unless a request is open or half of a record has arrived."""
-        if self.protocol.idle and not self._transport.is_closing():
-            fd = self._transport.get_extra_info("socket").fileno()
-            with socket.socket(fileno=os.dup(fd)) as sock:
-                # What has arrived and not been read yet is served; the connection ends after that.
-                if nothing_comes(sock):
-                    self._transport.close()
+        """Leave it to others, or close; not while a request is open or half of a record has arrived."""
+        transport = self._transport
+        if not self.protocol.idle or transport.is_closing() or transport.get_write_buffer_size():
+            return
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+            # What has arrived and not been read yet is served by whoever has the connection then.
+            if self._hub.give_away(sock):
+                transport.abort()
+            elif nothing_comes(sock):
+                transport.close()
 
     def _linger(self) -> None:
         """Closing with unread input would throw away what was just sent: read it, for a bounded time."""

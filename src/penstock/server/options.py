@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.connection.limits import DEFAULT_LIMITS, Limits
 from penstock.gateways.environ import mount_point
-from penstock.protocol.spec import Role
+from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS, Role
 from penstock.server.kinds import Kind, check_kind
 
 if TYPE_CHECKING:
     from penstock.connection.application import ApplicationConnection
+    from penstock.server.tether import Tether
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -31,6 +32,9 @@ _KINDS: Final[Mapping[str, tuple[Kind, str]]] = {
     "max_queue_age": _SECONDS,
 }
 _ROLES: Final = "a collection of penstock.Role members, such as {Role.RESPONDER}"
+
+MANY: Final = 10_000
+"""As many as one could want."""
 
 PROTOCOLS: Final = ("fastcgi", "scgi")
 
@@ -52,6 +56,7 @@ class ServerOptions:
         limits: what one connection may make us hold.
         protocol: what is spoken with web servers, one of PROTOCOLS.
         values: answers to GET_VALUES (section 4.1), over the server's own.
+        tether: ties the server to a supervisor.
 
     Raises:
         ValueError: a number makes no sense.
@@ -70,6 +75,7 @@ class ServerOptions:
     limits: Limits = DEFAULT_LIMITS
     protocol: str = "fastcgi"
     values: Mapping[str, str] = field(default_factory=dict)
+    tether: Tether | None = None
 
     def __post_init__(self) -> None:
         for name, (kind, what) in _KINDS.items():
@@ -113,6 +119,16 @@ class ServerOptions:
         from penstock.connection.application import ApplicationConnection
 
         return ApplicationConnection
+
+    def answers(self, most_requests: int, *, multiplexed: bool) -> dict[str, str]:
+        """What GET_VALUES is told (section 4.1), as it is true of this transport: idle connections cost no thread.
+
+        Args:
+            most_requests: handlers that run at a time.
+            multiplexed: requests of one connection run side by side.
+        """
+        many = multiplexed and self.limits.requests > 1
+        return {MAX_CONNS: str(MANY), MAX_REQS: str(most_requests), MPXS_CONNS: str(int(many)), **self.values}
 
     def with_roles(self, roles: frozenset[Role]) -> ServerOptions:
         """The same for an application that says itself which roles it serves."""

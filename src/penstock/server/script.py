@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from penstock.server.host import Host
+    from penstock.server.hosting import Host
     from penstock.server.importer import Application
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
 from penstock.gateways.request import Request
+from penstock.server.gifts import Exchange
 from penstock.server.lifecycle import Lifecycle, State
 from penstock.server.listen import Listener
 from penstock.server.threads import ThreadServer
@@ -43,11 +46,19 @@ class Tether:
     Args:
         gate: descriptor that can be read from (its end, mostly) once the server may accept.
         lifeline: descriptor that can be read from once the supervisor is gone.
+        exchange: where the workers of a pool leave connections for each other.
+
+    Attributes:
+        leaving: others go on.
+        capacity: requests that the server runs at a time.
     """
 
-    def __init__(self, gate: int, lifeline: int) -> None:
+    def __init__(self, gate: int, lifeline: int, exchange: Exchange) -> None:
         self.gate: Final = gate
         self.lifeline: Final = lifeline
+        self.exchange: Final = exchange
+        self.leaving = False
+        self.capacity = 1
 
     @abstractmethod
     def ready(self) -> None:
@@ -78,6 +89,10 @@ class Tether:
         server.crowded = server.draining or connections > self.most_connections(connections)
         return self.began(params)
 
+    def give(self, server: Tied, sock: socket.socket) -> bool:
+        """Leave an idle connection to the others, if they stay and this server does not, or has too many."""
+        return (self.leaving or not server.draining) and self.exchange.give(sock)
+
     def bind(self, lifecycle: Lifecycle, listeners: Sequence[Listener]) -> None:
         """Make a server obey its supervisor's signals, and no longer those of a web server or a keyboard."""
 
@@ -88,6 +103,7 @@ class Tether:
 
         def leave(*_: object) -> None:
             if lifecycle.state is State.RUNNING:
+                self.leaving = True
                 for listener in listeners:
                     listener.others_accept = True
                 lifecycle.on_stop_signal()
@@ -109,6 +125,10 @@ class TetheredThreads(ThreadServer):
         """Obey the supervisor at the other end, and tell it of every request."""
         self._tether = tether
         tether.bind(self.lifecycle, self.listeners)
+        if threading.current_thread() is threading.main_thread():
+            # At once, for a script may run its server in another thread, where no signal is obeyed.
+            for number, act in self.lifecycle.handlers.items():
+                signal.signal(number, act)
         gateway = self.gateway
         pid = os.getpid()
 
@@ -133,6 +153,24 @@ class TetheredThreads(ThreadServer):
         self.unwatch(self._tether.gate)
         if not self.draining:
             super().open_doors()
+            self.watch(self._tether.exchange.fileno(), self._on_gift)
+
+    def give_away(self, sock: socket.socket) -> bool:
+        return self._tether.give(self, sock)
+
+    def _on_gift(self) -> None:
+        exchange = self._tether.exchange
+        sock = None if self.draining else exchange.take()
+        self.rearm(exchange.fileno())
+        if sock is not None:
+            self.receive(self.welcome(sock))
+
+    def drain(self) -> None:
+        self.unwatch(self._tether.exchange.fileno())
+        # Where everybody stops, what lies there is nobody else's.
+        while not self._tether.leaving and (sock := self._tether.exchange.take()) is not None:
+            self.welcome(sock).rest()
+        super().drain()
 
     def _orphaned(self) -> None:
         self.unwatch(self._tether.lifeline)

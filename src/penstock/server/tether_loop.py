@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import final
 
 from penstock.gateways.request import AsyncRequest
@@ -40,7 +41,25 @@ class TetheredLoop(LoopServer):
         for waiter in waiting:
             waiter.cancel()
         loop.remove_reader(tether.gate)
-        return [] if self.stopping.is_set() else await super().open_doors()
+        if self.stopping.is_set():
+            return []
+        loop.add_reader(tether.exchange.fileno(), self._on_gift)
+        return await super().open_doors()
+
+    def give_away(self, sock: socket.socket) -> bool:
+        return self._tether.give(self, sock)
+
+    def _on_gift(self) -> None:
+        sock = self._tether.exchange.take()
+        if sock is not None:
+            self.take_in(sock)
+
+    def drain(self) -> None:
+        self.loop.remove_reader(self._tether.exchange.fileno())
+        # Where everybody stops, what lies there is nobody else's.
+        while not self._tether.leaving and (sock := self._tether.exchange.take()) is not None:
+            self.take_in(sock)
+        super().drain()
 
     def _orphaned(self) -> None:
         self.loop.remove_reader(self._tether.lifeline)

@@ -18,7 +18,6 @@ from typing import Final
 
 from penstock.gateways.request import Disconnected, Gateway
 from penstock.gateways.response import error_page
-from penstock.protocol.spec import MAX_CONNS, MAX_REQS, MPXS_CONNS
 from penstock.server.accesslog import AccessLog
 from penstock.server.channel import Channel
 from penstock.server.door import Door
@@ -83,14 +82,8 @@ class ThreadServer:
         self.lifecycle = Lifecycle(
             options.graceful_timeout, self._wake, self._close_listeners, self._keep_out, self._unfinished
         )
-        self._values = {
-            # True of this transport: idle connections cost no thread, and requests of one connection run side by side.
-            MAX_CONNS: "10000",
-            MAX_REQS: str(options.threads),
-            # One thread that waits for a body lets the other requests of its connection wait too.
-            MPXS_CONNS: "0" if options.limits.requests == 1 or (options.stream_body and not self.shared) else "1",
-            **options.values,
-        }
+        # One thread that waits for a body lets the other requests of its connection wait too.
+        self._values = options.answers(options.threads, multiplexed=self.shared or not options.stream_body)
 
     # -- life
 
@@ -128,6 +121,9 @@ class ThreadServer:
     def open_connections(self) -> int:
         """How many there are."""
         return len(self._channels)
+
+    def give_away(self, _sock: socket.socket) -> bool:
+        return False
 
     def _loop(self) -> None:
         wait, watched, timers, ready = self._poller.wait, self._watched, self.timers, self._ready
@@ -168,9 +164,9 @@ class ThreadServer:
         if self.lifecycle.state is State.DRAINING and not self.draining:
             with self._drain_lock:
                 if not self.draining:
-                    self._drain()
+                    self.drain()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         """Stop taking in, without losing what waits in the listeners' queues or is on its way on a connection."""
         grace = self._options.graceful_timeout
         log.info("stopping: %d connections, up to %g s for running requests", len(self._channels), grace)

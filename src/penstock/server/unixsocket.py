@@ -242,7 +242,17 @@ def _listening_at(path: str) -> str | None:
         pid = 0
         if sys.platform == "linux":
             (pid,) = struct.unpack("i8x", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if pid and _has_ended(pid):
+                return None  # Whoever began to listen was killed; what it forked still finishes a request.
         return f"a live server (pid {pid}) listens there" if pid else "a live server listens there"
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno == errno.ESRCH
+    return False
 
 
 def _directory_warnings(path: str, uid: int) -> tuple[str, ...]:

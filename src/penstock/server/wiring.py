@@ -13,7 +13,7 @@ from penstock.server.options import ServerOptions
 if TYPE_CHECKING:
     from penstock.server.accesslog import AccessLog
     from penstock.server.listen import Listener
-    from penstock.server.tether import Tether
+    from penstock.server.threads import ThreadServer
 
 Application: TypeAlias = Callable[..., Any] | type[Any] | Mapping[Any, Any]
 """A WSGI or ASGI callable, a subclass of `Handler`, or a mapping from roles to any of these but ASGI."""
@@ -116,12 +116,8 @@ def make_server(
     access_log: AccessLog | None,
     *,
     multiprocess: bool = False,
-    tether: Tether | None = None,
 ) -> Server:
     """The server for an application: threads for blocking ones, an event loop for ASGI.
-
-    Args:
-        tether: ties it to a supervisor, whose signals it then obeys.
 
     Raises:
         NotAnApplication, ValueError: as `is_asgi` and `blocking_gateway`.
@@ -137,15 +133,13 @@ def make_server(
         asgi: AsyncGateway = ASGIGateway(application, new_reference=new_reference, state=lifespan.state)  # type: ignore[arg-type]
         if options.max_queue_age:
             asgi = fresh_async(asgi, options.max_queue_age, Notices())
-        if tether is None:
+        if options.tether is None:
             return LoopServer(asgi, listeners, options, access_log, lifespan)
         from penstock.server.tether_loop import TetheredLoop
 
         loop_server = TetheredLoop(asgi, listeners, options, access_log, lifespan)
-        loop_server.tie(tether)
+        loop_server.tie(options.tether)
         return loop_server
-    from penstock.server.threads import ThreadServer
-
     gateway, roles = blocking_gateway(application, multithread=options.threads > 1, multiprocess=multiprocess)
     if roles is not None:
         options = options.with_roles(roles)
@@ -153,10 +147,19 @@ def make_server(
         from penstock.server.queueage import fresh
 
         gateway = fresh(gateway, options.max_queue_age, Notices())
-    if tether is None:
+    return thread_server(gateway, listeners, options, access_log)
+
+
+def thread_server(
+    gateway: Gateway, listeners: Sequence[Listener], options: ServerOptions, access_log: AccessLog | None
+) -> ThreadServer:
+    """The server for blocking handlers, tied to a supervisor if the options say so."""
+    if options.tether is None:
+        from penstock.server.threads import ThreadServer
+
         return ThreadServer(gateway, listeners, options, access_log)
     from penstock.server.tether import TetheredThreads
 
     server = TetheredThreads(gateway, listeners, options, access_log)
-    server.tie(tether)
+    server.tie(options.tether)
     return server

@@ -110,11 +110,11 @@ def _serve(func: Script, gateway: OutputGateway, sock: Any) -> None:
             sys.exit(status)
         return
     # Imported late, because a plain CGI request needs none of it.
-    from penstock.server.threads import ThreadServer
+    from penstock.server.wiring import thread_server
 
     place = _place(home, sock)
     try:
-        ThreadServer(gateway, place.listeners, place.options, place.access_log).run()
+        thread_server(gateway, place.listeners, place.options, place.access_log).run()
     finally:
         for listener in place.listeners:
             listener.close()

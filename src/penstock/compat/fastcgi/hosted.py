@@ -49,10 +49,10 @@ def _serve(server: Any) -> None:
 
 
 def _run(server: Any, place: Place) -> None:
-    from penstock.server.threads import ThreadServer
+    from penstock.server.wiring import thread_server
 
     gateway = OutputGateway(partial(_answer, server), multithread=place.options.threads > 1)
-    serving = ThreadServer(gateway, place.listeners, place.options, place.access_log)
+    serving = thread_server(gateway, place.listeners, place.options, place.access_log)
     server.shutdown = serving.stop
     try:
         serving.run()

@@ -20,7 +20,6 @@ from penstock.gateways.request import Request
 from penstock.protocol.spec import Role
 from penstock.server.homes import answer_once, find_home, settle_descriptors
 from penstock.server.hosting import Place, Wish, open_place
-from penstock.server.lifecycle import STOP_SIGNALS
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
 from penstock.server.serving import start_log
@@ -138,17 +137,17 @@ class Line:
     def _make_server(self, place: Place | None) -> Callable[[], None]:
         # Imported late, because a plain CGI request needs none of it.
         from penstock.server.host import inherited_place
-        from penstock.server.threads import ThreadServer
+        from penstock.server.wiring import thread_server
 
         if place is None:
             place = inherited_place(self._home, _OPTIONS)
-        server = ThreadServer(OutputGateway(self._hand_over), place.listeners, place.options, place.access_log)
+        server = thread_server(OutputGateway(self._hand_over), place.listeners, place.options, place.access_log)
         self._grace = place.options.graceful_timeout
         self._stop = server.stop
         if threading.current_thread() is threading.main_thread():
             # The server is in another thread, where it cannot see to its signals itself.
-            for number in STOP_SIGNALS:
-                signal.signal(number, server.lifecycle.on_stop_signal)
+            for number, act in server.lifecycle.handlers.items():
+                signal.signal(number, act)
         return server.run
 
     def _run(self, run: Callable[[], None]) -> None:

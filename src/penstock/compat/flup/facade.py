@@ -121,13 +121,13 @@ class Facade(Loop):
     def _serve(self, sock: object, mailbox: Mailbox) -> None:
         # Imported late, because a plain CGI request needs none of it.
         from penstock.compat.flup.running import Supervision
-        from penstock.server.threads import ThreadServer
+        from penstock.server.wiring import thread_server
 
         place = self._place
         options = self._options(self._threads() if self.multithreaded else 1) if place is None else place.options
         gateway = HookedGateway(self, multithread=options.threads > 1, multiprocess=bool(self.multiprocess))
         listeners = self._listeners_behind(sock)
-        server = ThreadServer(gateway, listeners, options, None if place is None else place.access_log)
+        server = thread_server(gateway, listeners, options, None if place is None else place.access_log)
         run = Supervision(server, listeners, options.graceful_timeout, mailbox)
         run.run(lambda: self._keepGoing, self._mainloopPeriodic if self._overrides("_mainloopPeriodic") else None)
 

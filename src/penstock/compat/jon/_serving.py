@@ -14,7 +14,7 @@ from penstock.server.hosting import Place
 from penstock.server.notices import log
 from penstock.server.options import ServerOptions
 from penstock.server.serving import start_log
-from penstock.server.threads import ThreadServer
+from penstock.server.wiring import thread_server
 
 _FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
@@ -42,7 +42,7 @@ def serve_inherited(
     hosted = place is not None
     if place is None:
         place = inherited_place(home, options, AccessLog(1) if heard else None)
-    server = ThreadServer(gateway, place.listeners, place.options, place.access_log)
+    server = thread_server(gateway, place.listeners, place.options, place.access_log)
     try:
         on_start(server.stop)
         server.run()

@@ -1,0 +1,189 @@
+"""This file turns outcomes into the table, the JSON file and the Markdown file of the trials."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench.report import scrub
+from bench.trials.crowd import CONNECTIONS, PAUSE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bench.trials.contenders import Contender
+    from bench.trials.six import Outcome
+
+Figure = tuple[float, str]
+"""What is compared, the smaller the better, and how it is written."""
+
+
+@dataclass
+class Results:
+    """All that one run found; ``outcomes`` by trial and contender, one for each round."""
+
+    facts: dict[str, str]
+    contenders: list[Contender]
+    versions: dict[str, str]
+    command: str
+    outcomes: dict[str, dict[str, list[Outcome]]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def served(self) -> list[Contender]:
+        """Those who came to an outcome."""
+        return [one for one in self.contenders if any(one.name in by_name for by_name in self.outcomes.values())]
+
+
+def _failed(outcomes: list[Outcome]) -> Figure:
+    count = sum(sum(outcome.failed.values()) for outcome in outcomes)
+    return count, f"{count:,} of {sum(outcome.requests for outcome in outcomes):,}"
+
+
+def _longest(outcomes: list[Outcome]) -> Figure:
+    value = max(outcome.longest_ms or 0.0 for outcome in outcomes)
+    return value, f"{value:,.0f}"
+
+
+def _stale(outcomes: list[Outcome]) -> Figure:
+    # Whoever never came to the new code showed none of the old beside it either; that is no merit.
+    if any(outcome.reload_s is None for outcome in outcomes):
+        return math.inf, "the new never came"
+    count = sum(outcome.stale or 0 for outcome in outcomes)
+    return count, f"{count:,}"
+
+
+def _reload_s(outcomes: list[Outcome]) -> Figure:
+    value = statistics.median(math.inf if outcome.reload_s is None else outcome.reload_s for outcome in outcomes)
+    return value, f"{value:.1f}" if value < math.inf else "never"
+
+
+def _killed(outcomes: list[Outcome]) -> Figure:
+    count = sum(outcome.killed or 0 for outcome in outcomes)
+    return 0, f"{count}"
+
+
+def _alive(outcomes: list[Outcome]) -> Figure:
+    answered = [outcome.alive or 0 for outcome in outcomes]
+    if min(answered) == 10:  # noqa: PLR2004 - of ten asked
+        return 0, "yes"
+    return (2, "**no**") if max(answered) == 0 else (1, "in part")
+
+
+def _stop_s(outcomes: list[Outcome]) -> Figure:
+    value = statistics.median(math.inf if outcome.stop_s is None else outcome.stop_s for outcome in outcomes)
+    return value, f"{value:.1f}" if value < math.inf else "never"
+
+
+def _left(outcomes: list[Outcome]) -> Figure:
+    value = max(outcome.left or 0 for outcome in outcomes)
+    return value, str(value)
+
+
+def _again_s(outcomes: list[Outcome]) -> Figure:
+    value = max(math.inf if outcome.again_s is None else outcome.again_s for outcome in outcomes)
+    return (value, f"yes, {value:.1f} s") if value < math.inf else (value, "**no**")
+
+
+ROWS: tuple[tuple[str, str, str, Callable[[list[Outcome]], Figure]], ...] = (
+    ("reload", "1. New code, reload", "failed requests", _failed),
+    ("reload", "", "longest wait, ms", _longest),
+    ("reload", "", "old code after new", _stale),
+    ("reload", "", "until all see new code, s", _reload_s),
+    ("slow", "2. New code that imports for 3 s, reload", "failed requests", _failed),
+    ("slow", "", "longest wait, ms", _longest),
+    ("slow", "", "old code after new", _stale),
+    ("broken", "3. Broken code, reload, 10 s", "the site survives", _alive),
+    ("broken", "", "failed requests", _failed),
+    ("broken", "", "longest wait, ms", _longest),
+    ("kills", "4. A worker killed each 250 ms, 5 s", "failed requests", _failed),
+    ("kills", "", "workers killed (20 tries)", _killed),
+    ("kills", "", "longest wait, ms", _longest),
+    ("stop", "5. Graceful stop, 50 requests run or wait", "lost requests", _failed),
+    ("stop", "", "until it has ended, s", _stop_s),
+    ("master", "6. The master killed", "processes left after 5 s", _left),
+    ("master", "", "a new start serves new code", _again_s),
+)
+
+
+def table(results: Results) -> list[str]:
+    """One column for each contender, one line for each figure."""
+    served = results.served()
+    heads = [f"{one.name} {results.versions.get(one.distribution or '', '')}".strip() for one in served]
+    lines = [f"| trial | figure | {' | '.join(heads)} |", "|---|---|" + "--:|" * len(served)]
+    for trial, title, what, figure in ROWS:
+        by_name = results.outcomes.get(trial, {})
+        if not by_name:
+            continue
+        figures = {name: figure(outcomes) for name, outcomes in by_name.items() if outcomes}
+        cells = [figures[one.name][1] if one.name in figures else "n/a" for one in served]
+        lines.append(f"| {title} | {what} | {' | '.join(cells)} |")
+    return lines
+
+
+def _ways(results: Results) -> list[str]:
+    lines = ["| contender | as | reload | graceful stop | command |", "|---|---|---|---|---|"]
+    for one in results.served():
+        command = scrub(" ".join(one.arguments("/run/s")))
+        lines.append(
+            f"| {one.name} | {one.about}; {one.protocol} | {one.reload_text} | {one.stop_text} | `{command}` |"
+        )
+    return lines
+
+
+def _notes(results: Results) -> list[str]:
+    lines = [f"- left out: **{name}**: {scrub(why)}" for name, why in results.left_out.items()]
+    lines += [f"- failed: **{name}**: {scrub(why)}" for name, why in results.failed.items()]
+    for trial, by_name in results.outcomes.items():
+        for name, outcomes in by_name.items():
+            seen: Counter[str] = Counter()
+            for outcome in outcomes:
+                seen.update(outcome.failed)
+            if seen:
+                lines.append(f"- {trial}, {name}: " + ", ".join(f"{count:,} {what}" for what, count in seen.items()))
+    return lines or ["- nothing"]
+
+
+def markdown(results: Results) -> str:
+    """The whole report as Markdown."""
+    facts = [f"- {name}: {fact}" for name, fact in results.facts.items()]
+    load = (
+        f"Everybody stands behind one nginx with four workers. {CONNECTIONS} connections ask all the time, GET and POST "
+        f"by turns, {PAUSE * 1000:.0f} ms of pause after each answer; a request takes 2 ms. Failed requests are added "
+        "up over the rounds, waits are the longest of all rounds, other times are medians."
+    )
+    parts = [
+        ["# Reloads, kills and stops", ""],
+        [*facts, f"- Repeat it: `{scrub(results.command)}`", "", load, ""],
+        [*table(results), "", "## How each was run", "", *_ways(results), "", "## What failed, and how", ""],
+        [*_notes(results), ""],
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """The whole report as plain data, every round included."""
+    return {
+        "facts": results.facts,
+        "command": scrub(results.command),
+        "versions": results.versions,
+        "trials": {
+            trial: {name: [outcome.values() for outcome in outcomes] for name, outcomes in by_name.items()}
+            for trial, by_name in results.outcomes.items()
+        },
+        "left_out": {name: scrub(why) for name, why in results.left_out.items()},
+        "failed": {name: scrub(why) for name, why in results.failed.items()},
+    }
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write trials.json and trials.md into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(as_json(results), indent=1, ensure_ascii=False)
+    (folder / "trials.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "trials.md").write_text(markdown(results), encoding="utf-8")
