@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import subprocess
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
-from tests.processes import find_binary
+from tests.processes import PATIENCE, find_binary
+
+T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 _NETWORK = "10.213.7"
@@ -34,21 +38,10 @@ class Host:
     def __init__(self, name: str, address: str) -> None:
         self.name = name
         self.address = address
-        self._fd = -1
-        failures: list[OSError] = []
-
-        def make() -> None:
-            try:
-                _call("unshare", _CLONE_NEWNET)
-                self._fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=make)  # a namespace is a thread's own; ours stays what it was
-        thread.start()
-        thread.join()
-        if failures:
-            raise Unavailable(f"a network namespace cannot be made: {failures[0].strerror}")
+        try:
+            self._fd = _aside(_new_namespace)
+        except OSError as error:
+            raise Unavailable(f"a network namespace cannot be made: {error.strerror}") from None
 
     @property
     def path(self) -> str:
@@ -64,15 +57,30 @@ class Host:
         """From now on the sockets of this thread are made on this host."""
         _call("setns", self._fd, _CLONE_NEWNET)
 
-    def run(self, *words: str) -> None:
-        """Run a program here.
+    def connect(self, address: str, port: int) -> socket.socket:
+        """A TCP connection from here.
+
+        Raises:
+            OSError: there is none.
+        """
+
+        def make() -> socket.socket:
+            self.enter()
+            return socket.create_connection((address, port), PATIENCE)
+
+        return _aside(make)
+
+    def ip(self, *words: str) -> None:
+        """Change the links of this host with ip(8).
 
         Raises:
             Unavailable: it failed.
         """
-        done = subprocess.run([*self.wrapper, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self.wrapper, find_binary("ip") or "ip", *words], capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise Unavailable(f"{' '.join(words)}: {done.stderr.strip()}")
+            raise Unavailable(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -92,10 +100,7 @@ class Network:
 
     def unplug(self, host: Host) -> None:
         """Pull its cable: nothing comes from it any more, not even a reset."""
-        self.front.run("ip", "link", "set", host.name, "down")
-
-    def plug(self, host: Host) -> None:
-        self.front.run("ip", "link", "set", host.name, "up")
+        self.front.ip("link", "set", host.name, "down")
 
 
 @contextmanager
@@ -115,20 +120,31 @@ def network(number: int) -> Iterator[Network]:
         for at in range(number + 1):
             made.append(Host(f"host{at}" if at else "front", f"{_NETWORK}.{10 + at if at else 1}"))
         front, *hosts = made
-        front.run("ip", "link", "set", "lo", "up")
-        front.run("ip", "link", "add", "bridge", "type", "bridge")
-        front.run("ip", "address", "add", f"{front.address}/24", "dev", "bridge")
-        front.run("ip", "link", "set", "bridge", "up")
+        front.ip("link", "set", "lo", "up")
+        front.ip("link", "add", "bridge", "type", "bridge")
+        front.ip("address", "add", f"{front.address}/24", "dev", "bridge")
+        front.ip("link", "set", "bridge", "up")
         for host in hosts:
-            front.run("ip", "link", "add", host.name, "type", "veth", "peer", "name", "eth0", "netns", host.path)
-            front.run("ip", "link", "set", host.name, "master", "bridge", "up")
-            host.run("ip", "link", "set", "lo", "up")
-            host.run("ip", "address", "add", f"{host.address}/24", "dev", "eth0")
-            host.run("ip", "link", "set", "eth0", "up")
+            front.ip("link", "add", host.name, "type", "veth", "peer", "name", "eth0", "netns", host.path)
+            front.ip("link", "set", host.name, "master", "bridge", "up")
+            host.ip("link", "set", "lo", "up")
+            host.ip("address", "add", f"{host.address}/24", "dev", "eth0")
+            host.ip("link", "set", "eth0", "up")
         yield Network(front, hosts)
     finally:
         for host in made:
             host.close()
+
+
+def _aside(what: Callable[[], T]) -> T:
+    """Do it in a thread that ends then: a namespace is a thread's own, and ours stays what it was."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(what).result()
+
+
+def _new_namespace() -> int:
+    _call("unshare", _CLONE_NEWNET)
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _call(name: str, *args: int) -> None:

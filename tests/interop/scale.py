@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import itertools
-import os
 import re
 import shlex
-import signal
+import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cli.config.running import COMMANDS, command
 from tests.interop.namespaces import Host, Network
+from tests.manager.supervised import until
 from tests.processes import PATIENCE, PENSTOCK, Process, Processes, environment
 
 PORT = 9000
 HTTP = 8080
+BACKEND = "penstock_shop"
 ANSWER_TIMEOUT = 100.0  # seconds; longer than penstock's and the balancer's 60 s, so that it is they who give up
 
 APPLICATION = """\
@@ -80,19 +80,35 @@ class Cluster:
         process = self._processes.start(*words, cwd=self.folder, env=env)
         self._penstock[host] = process
         process.wait_for("control socket: ")
-        self.tell(host, "ping")
         return process
 
     def balance(self, program: str, server: str) -> None:
-        """Start the balancer on the front host, and wait until it answers for each host."""
+        """Start the balancer on the front host, and wait until it listens."""
+        front = self.network.front
         words = command(program, COMMANDS[server][1], self.file)
-        self.balancer = self._processes.start(*self.network.front.wrapper, *words, cwd="/")
+        self.balancer = self._processes.start(*front.wrapper, *words, cwd="/")
+        assert until(lambda: reachable(front)), self.balancer.output()
+
+    def haproxy(self, words: str) -> str:
+        """What HAProxy answers to a command on its stats socket."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(f"{self.folder}/haproxy.sock")
+            sock.sendall(words.encode() + b"\n")
+            return sock.makefile().read()
+
+    def running(self, number: int) -> int:
+        """How many requests HAProxy has given to its server of that number, and waits for."""
+        backend, current = "# pxname", "scur"
+        rows = csv.DictReader(self.haproxy("show stat").splitlines())
+        return next(int(row[current]) for row in rows if (row[backend], row["svname"]) == (BACKEND, f"s{number}"))
 
     def tell(self, host: Host, *words: str) -> None:
         """Run `penstock WORDS` for a host's supervisor."""
         verb, *options = words
         target = f"{self.folder}/{host.name}.control"
-        subprocess.run([*PENSTOCK, verb, target, *options], env=environment(), check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            [*PENSTOCK, verb, target, *options], env=environment(), check=True, capture_output=True, timeout=60
+        )
 
     def process(self, host: Host) -> Process:
         return self._penstock[host]
@@ -100,6 +116,12 @@ class Cluster:
     def kill(self, host: Host) -> None:
         """Kill everything that runs there."""
         self._penstock[host].kill()
+
+    def output(self) -> str:
+        """What the balancer has said, for a message."""
+        assert self.balancer
+        logs = [log.read_text() for log in self.folder.glob("*error.log")]
+        return "\n".join([*self.balancer.stderr[-40:], *logs])
 
     def ran(self) -> Counter[int]:
         """How often each POST has been run, on all hosts together."""
@@ -155,17 +177,17 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def wait_for(self, number: int, timeout: float = ANSWER_TIMEOUT, *names: str) -> None:
+    def wait_for(self, number: int, hosts: Sequence[Host] = ()) -> None:
         """Wait until so many requests more have been answered; by each of these hosts, if any are named."""
 
         def reached() -> bool:
-            return all(self.hosts[name] - before[name] >= number for name in names) and (
-                self.hosts.total() - before.total() >= number
-            )
+            named = all(self.hosts[host.name] - before[host.name] >= number for host in hosts)
+            return named and self.hosts.total() - before.total() >= number
 
         with self._news:
             before = self.hosts.copy()
-            assert self._news.wait_for(reached, timeout), f"{before} has become {self.hosts}; {self.gets}; {self.posts}"
+            reached_in_time = self._news.wait_for(reached, PATIENCE * 2)
+        assert reached_in_time, f"{before} has become {self.hosts}; {self.gets.failures}; {self.posts.failures}"
 
     def _run(self, at: int) -> None:
         self._front.enter()
@@ -189,6 +211,15 @@ class Load:
             if not name:
                 client.close()
         client.close()
+
+
+def reachable(front: Host) -> bool:
+    """The balancer listens."""
+    try:
+        front.connect(front.address, HTTP).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _ask(client: http.client.HTTPConnection, path: str, number: int) -> tuple[str, str]:

@@ -6,22 +6,23 @@ The text is what `penstock config SERVER --upstream ... --full` prints, penstock
 from __future__ import annotations
 
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 import tests.faults.conftest as figures
 from tests.faults.measure import FULL, scaled
-from tests.interop.namespaces import Network, Unavailable, network
-from tests.interop.scale import HTTP, Cluster, Load
+from tests.interop.namespaces import Host, Network, Unavailable, network
+from tests.interop.scale import BACKEND, PORT, Cluster, Load
 from tests.interop.unprivileged import make_scratch
-from tests.processes import PATIENCE, Processes, find_binary
+from tests.manager.supervised import until
+from tests.processes import Processes
 
 CLIENTS = 8
 BALANCERS = ("haproxy", "nginx", "caddy")
+GET_VALUES, GET_VALUES_RESULT = bytes.fromhex("0109000000000000"), bytes.fromhex("010a")
 DEAD_SILENTLY = 60.0
 """Seconds after which nginx and Caddy give up on a host that says nothing (penstock's --io-timeout in their files)."""
 
@@ -87,12 +88,12 @@ def check(cluster: Cluster, load: Load) -> None:
 
 def test_a_host_whose_processes_are_killed_loses_no_get_and_repeats_no_post(server, cluster, lan, figure):
     with Load(lan.front, CLIENTS) as load:
-        load.everyone(lan.hosts, 20)
+        load.wait_for(20, lan.hosts)
         for host in scaled(lan.hosts[:1], lan.hosts * 3):
             cluster.kill(host)
             load.wait_for(scaled(200, 500))
             cluster.serve(host)
-            load.everyone([host], 10)
+            load.wait_for(10, [host])
     check(cluster, load)
     figure(f"{server}: killed: GETs lost", str(load.gets))
     figure(f"{server}: killed: POSTs lost", str(load.posts))
@@ -101,7 +102,7 @@ def test_a_host_whose_processes_are_killed_loses_no_get_and_repeats_no_post(serv
 @pytest.mark.parametrize("server", BALANCERS if FULL else BALANCERS[:1], indirect=True)
 def test_a_host_that_falls_silent_loses_no_get_and_repeats_no_post(server, cluster, lan, figure):
     with Load(lan.front, CLIENTS) as load:
-        load.everyone(lan.hosts, 20)
+        load.wait_for(20, lan.hosts)
         lan.unplug(lan.hosts[0])
         cluster.kill(lan.hosts[0])  # with the power, too; nobody hears of it
         load.wait_for(200)
@@ -114,13 +115,13 @@ def test_a_host_that_falls_silent_loses_no_get_and_repeats_no_post(server, clust
 
 def test_a_host_that_is_stopped_loses_nothing_that_it_was_sent(server, cluster, lan, figure):
     with Load(lan.front, CLIENTS) as load:
-        load.everyone(lan.hosts, 20)
+        load.wait_for(20, lan.hosts)
         for host in scaled(lan.hosts[:1], lan.hosts * 10):
             cluster.tell(host, "stop", "--wait")
             assert cluster.process(host).wait() == 0
             load.wait_for(scaled(50, 200))
             cluster.serve(host)
-            load.everyone([host], 10)
+            load.wait_for(10, [host])
     check(cluster, load)
     figure(f"{server}: stopped: GETs lost", str(load.gets))
     figure(f"{server}: stopped: POSTs lost", str(load.posts))
@@ -129,15 +130,15 @@ def test_a_host_that_is_stopped_loses_nothing_that_it_was_sent(server, cluster, 
 @pytest.mark.parametrize("server", BALANCERS[:1], indirect=True)
 def test_a_host_that_the_balancer_drains_before_it_is_stopped_loses_nothing_at_all(server, cluster, lan, figure):
     with Load(lan.front, CLIENTS) as load:
-        load.everyone(lan.hosts, 20)
+        load.wait_for(20, lan.hosts)
         for number, host in enumerate(scaled(lan.hosts[:1], lan.hosts * 10)):
-            name = f"penstock_shop/s{number % len(lan.hosts) + 1}"
-            cluster.haproxy(f"set server {name} state drain")
-            cluster.until_free(name)
+            at = number % len(lan.hosts) + 1
+            cluster.haproxy(f"set server {BACKEND}/s{at} state drain")
+            assert until(lambda at=at: cluster.running(at) == 0)
             cluster.tell(host, "stop", "--wait")
             cluster.serve(host)
-            cluster.haproxy(f"set server {name} state ready")
-            load.everyone([host], 10)
+            cluster.haproxy(f"set server {BACKEND}/s{at} state ready")
+            load.wait_for(10, [host])
     check(cluster, load)
     assert load.posts.failures == [], cluster.output()
     figure(f"{server}: drained, then stopped: GETs lost", str(load.gets))
@@ -146,24 +147,11 @@ def test_a_host_that_the_balancer_drains_before_it_is_stopped_loses_nothing_at_a
 
 @pytest.mark.parametrize("server", BALANCERS[:1], indirect=True)
 def test_a_host_that_is_not_in_the_allow_list_is_turned_away(cluster, lan):
-    def ask(host) -> bytes:
-        answers = []
+    def ask(host: Host) -> bytes:
+        with closing(host.connect(lan.hosts[0].address, PORT)) as sock, suppress(ConnectionError):
+            sock.sendall(GET_VALUES)
+            return sock.recv(2)
+        return b""
 
-        def run() -> None:
-            host.enter()
-            with socket.create_connection((lan.hosts[0].address, 9000), PATIENCE) as sock:
-                sock.sendall(bytes.fromhex("0109000000000000"))
-                try:
-                    answers.append(sock.recv(2))
-                except ConnectionResetError:
-                    answers.append(b"")
-
-        import threading
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        return answers[0]
-
-    assert ask(lan.front) == bytes.fromhex("010a")
+    assert ask(lan.front) == GET_VALUES_RESULT
     assert ask(lan.hosts[1]) == b""

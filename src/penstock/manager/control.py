@@ -195,7 +195,11 @@ class _Client:
             self._answer(ok=False, error=command)
             return
         self._told.clear()
-        self._obey(command["command"], command, self.wait())
+        try:
+            self._obey(command["command"], command, self.wait())
+        except Exception:
+            self._answer(ok=False, error="this failed inside penstock, and its log says how")
+            raise
 
     def standing(self) -> tuple[bool, str, str]:
         """Whether it waits for an answer, and what has been read and has to be written."""

@@ -97,6 +97,17 @@ def is_child(pid: int) -> bool:
     return pid > 0
 
 
+def how_it_ended(status: int) -> str:
+    """How a process ended, from what waitpid() says of it."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
 class Parent(Protocol):
     """What a generation needs of the supervisor."""
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 from typing import Final, final
 
 from penstock.manager.estate import Estate
-from penstock.manager.generation import Generation, Stage, Worker, is_child, send_signal
+from penstock.manager.generation import Generation, Stage, Worker, how_it_ended, send_signal
 from penstock.manager.life import Action, Event, State
 from penstock.manager.messages import hear
 from penstock.manager.parts import Owner
 from penstock.manager.plan import PoolPlan
 from penstock.manager.policy import CHILDHOOD, may_recycle
 from penstock.manager.privileges import Identity
-from penstock.manager.reports import template_said, worker_said
+from penstock.manager.reports import overdue, template_said, worker_said
 from penstock.manager.scoreboard import ASYNC_LANES, Scoreboard
 from penstock.manager.slotfiles import SlotFiles
 from penstock.manager.staffing import Staff
@@ -200,7 +199,7 @@ class Pool:
                 return True
             for worker in list(generation.workers.values()):
                 if worker.pid == pid:
-                    self.died(generation, worker, _name_of(status))
+                    self.died(generation, worker, how_it_ended(status))
                     return True
         return False
 
@@ -209,10 +208,10 @@ class Pool:
             if not worker.pid:
                 self.died(generation, worker, "unborn")
         if generation is self.coming:
-            error = f"the process that imports {self.plan.app} ended with {_name_of(status)}"
+            error = f"the process that imports {self.plan.app} ended with {how_it_ended(status)}"
             self.owner.generation_failed(self, generation, error)
         elif generation is self.current and not self.stopping:
-            log.error("%s: the template process ended with %s: booting another one", self.plan.name, _name_of(status))
+            log.error("%s: the template process ended with %s: booting another one", self.plan.name, how_it_ended(status))
             self.owner.reload("the template process ended")
         else:
             self._forget_if_over(generation)
@@ -279,7 +278,7 @@ class Pool:
     def make_worker(self, generation: Generation, slot: int) -> Worker:
         """The entry of a worker in this slot."""
         self._free.remove(slot)
-        alarm = self.reactor.alarm(lambda: self._overdue(generation, worker))
+        alarm = self.reactor.alarm(lambda: overdue(self, generation, worker))
         worker = Worker(slot, generation.number, self.plan.grace, alarm, self.reactor.now)
         return worker
 
@@ -290,30 +289,6 @@ class Pool:
 
     def reconcile(self) -> None:
         self.staff.reconcile()
-
-    def _overdue(self, generation: Generation, worker: Worker) -> None:
-        limits = self.plan.limits
-        if worker.state is State.SERVING:
-            worker.used_up = worker.used_up or f"{limits.max_lifetime:g} s of life"
-            self.staff.reconcile()
-        elif worker.state is State.GONE:
-            return
-        elif not worker.pid or (worker.state is State.DYING and not is_child(worker.pid)):
-            self.died(generation, worker, "no sign of life")
-        else:
-            if worker.state is State.BOOTING:
-                worker.killed_for = f"it was not ready {limits.boot_timeout:g} s after it was forked"
-                log.error("%s: killing worker %d: %s", self.plan.name, worker.pid, worker.killed_for)
-                if generation is self.coming:
-                    self.owner.generation_failed(self, generation, f"a worker was killed: {worker.killed_for}")
-                if generation is self.current:
-                    self.staff.backoff.failed(self.reactor.now)
-            elif worker.state is State.LEAVING:
-                log.warning(
-                    "%s: killing worker %d: not finished %g s after it was told to leave",
-                    *(self.plan.name, worker.pid, worker.grace),
-                )
-            self.meet(worker, Event.OVERDUE)
 
     def stop(self, event: Event = Event.STOP) -> None:
         """Accept what waits, finish what runs, and begin nothing new; the supervisor keeps newcomers away."""
@@ -367,14 +342,3 @@ class Pool:
     def requests(self) -> int:
         """Requests completed since the supervisor started, of workers long gone too."""
         return self.retired_requests + sum(self.board.read(worker.slot).requests for worker in self.workers())
-
-
-def _name_of(status: int) -> str:
-    """How a process ended, from what waitpid() says of it."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from penstock.manager.generation import Generation, Stage, Worker
+from penstock.manager.generation import Generation, Stage, Worker, is_child
 from penstock.manager.life import Event, State
 from penstock.manager.messages import Message
 from penstock.manager.parts import Crew
 from penstock.server.accesslog import escape
 from penstock.server.notices import log
+
+if TYPE_CHECKING:
+    from penstock.manager.pool import Pool
+
 
 
 def template_said(pool: Crew, generation: Generation, message: Message) -> None:
@@ -95,3 +100,29 @@ def _is_of(generation: Generation, pid: int) -> bool:
         return 0 < pid != generation.template == os.getpgid(pid)
     except ProcessLookupError:
         return False
+
+
+def overdue(pool: Pool, generation: Generation, worker: Worker) -> None:
+    """The time of a worker's state is over."""
+    limits = pool.plan.limits
+    if worker.state is State.SERVING:
+        worker.used_up = worker.used_up or f"{limits.max_lifetime:g} s of life"
+        pool.staff.reconcile()
+    elif worker.state is State.GONE:
+        return
+    elif not worker.pid or (worker.state is State.DYING and not is_child(worker.pid)):
+        pool.died(generation, worker, "no sign of life")
+    else:
+        if worker.state is State.BOOTING:
+            worker.killed_for = f"it was not ready {limits.boot_timeout:g} s after it was forked"
+            log.error("%s: killing worker %d: %s", pool.plan.name, worker.pid, worker.killed_for)
+            if generation is pool.coming:
+                pool.owner.generation_failed(pool, generation, f"a worker was killed: {worker.killed_for}")
+            if generation is pool.current:
+                pool.staff.backoff.failed(pool.reactor.now)
+        elif worker.state is State.LEAVING:
+            log.warning(
+                "%s: killing worker %d: not finished %g s after it was told to leave",
+                *(pool.plan.name, worker.pid, worker.grace),
+            )
+        pool.meet(worker, Event.OVERDUE)

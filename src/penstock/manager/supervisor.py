@@ -346,4 +346,4 @@ class Supervisor:
             pid, status = os.waitpid(ended.si_pid, 0)
             # Others are what applications have started and left behind; they come to us as we are the subreaper.
             any(pool.ended(pid, status) for pool in self._all_pools()) or self._succession.upgrade.ended(pid, status)
-        self._forget_leaving()
+            self._forget_leaving()
