@@ -4,17 +4,19 @@
 #   make test PYTEST_ARGS='-k params -x'
 #   make fuzz FUZZ_SECONDS=3600
 #   make bench BENCH_ARGS='--loads hello --rounds 3'
+#   make trials TRIALS_ARGS='--rounds 1 --trials reload,stop'
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+TRIALS_ARGS ?=
 FUZZ_SECONDS ?= 300
 
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format bench fuzz clean
+.PHONY: help demo test faults lint format bench trials fuzz clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -27,8 +29,8 @@ test: $(VENV)/.for-tests ## all tests; names the web servers that they ran behin
 	@tools/webservers.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
-faults: $(VENV)/.for-tests ## slow, hostile and vanishing peers at full size; prints what was measured
-	FULL=1 $(RUN) -m pytest --timeout=600 tests/faults $(PYTEST_ARGS)
+faults: $(VENV)/.for-tests ## slow, hostile and vanishing peers and hosts at full size; prints what was measured
+	FULL=1 $(RUN) -m pytest --timeout=600 tests/faults tests/interop/test_scale.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.for-tests ## ruff, mypy --strict, and the bounds of the house
 	$(RUN) -m ruff check
@@ -43,6 +45,10 @@ format: $(VENV)/.for-tests ## lay the code out as `make lint` wants it
 bench: ## penstock and its peers side by side, behind nginx; writes bench/results/
 	PYTHON=$(PYTHON) bench/setup.sh
 	.venv-bench/bin/python -m bench $(BENCH_ARGS)
+
+trials: ## reload, kill and stop penstock, uWSGI, gunicorn, uvicorn and php-fpm under load, side by side
+	PYTHON=$(PYTHON) bench/setup.sh trials
+	.venv-bench/bin/python -m bench.trials $(TRIALS_ARGS)
 
 fuzz: $(VENV)/.for-tests ## 10,000 examples of each property, then FUZZ_SECONDS of hostile bytes
 	HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest --timeout=0 tests/property

@@ -15,6 +15,8 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 PREFIX = Path(sys.prefix)
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+# A wheel that pip has built and kept may hold another interpreter of the same version: uWSGI links one.
+PIP += ["--no-cache-dir"]
 REASON_LENGTH = 200
 
 

@@ -2,15 +2,20 @@
 # Makes .venv-bench, the environment `python -m bench` runs in: penstock from this working tree, every peer that installs,
 # the C responder.  What could not be had is written to .venv-bench/bench-setup.json with its reason; the report names it.
 #   PYTHON=python3.12 bench/setup.sh
+#   bench/setup.sh trials                     php-fpm too, which the trials alone need
 set -eu
 cd "$(dirname "$0")/.."
 venv=.venv-bench
 python=${PYTHON:-python3}
+trials=${1:-}
 
 say() { printf '%s\n' "bench/setup: $*"; }
 
 # nginx often stands outside a user's PATH.
 have() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null 2>&1; }
+
+# Debian has its version in the name: php-fpm8.2.
+have_php_fpm() { have php-fpm || ls /usr/sbin/php-fpm[0-9]* >/dev/null 2>&1; }
 
 # Debian packages still needed, space separated: programs first, then what bjoern and the C responder compile against.
 wanted() {
@@ -18,6 +23,7 @@ wanted() {
     have wrk || printf 'wrk '
     have gcc || printf 'gcc libc6-dev '
     [ -e /usr/include/fcgiapp.h ] || printf 'libfcgi-dev '
+    [ -z "$trials" ] || have_php_fpm || printf 'php-fpm '
     [ -e /usr/include/ev.h ] || printf 'libev-dev '
     "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         printf 'python3-dev '
@@ -41,7 +47,7 @@ if [ -n "$packages" ]; then
     else
         say "missing: $packages"
         say "install them first (on Debian, as root: apt-get install $packages), then run this again;"
-        say "without gcc, libfcgi-dev or libev-dev only the peers that need them are left out"
+        say "without gcc, libfcgi-dev or libev-dev only the peers that need them are left out, without php-fpm only itself"
     fi
 fi
 for program in nginx wrk; do

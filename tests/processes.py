@@ -37,7 +37,13 @@ def find_free_port() -> int:
 class Process:
     """One running program; `stdout` and `stderr` are the lines it has printed so far, without their ends."""
 
-    def __init__(self, argv: Sequence[str | Path], cwd: str | Path | None = None, env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        cwd: str | Path | None = None,
+        env: dict[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ):
         # In a session of its own, a signal to its group reaches its children, and the terminal's Ctrl-C does not.
         self._popen = subprocess.Popen(
             [str(part) for part in argv],
@@ -47,6 +53,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self.pid = self._popen.pid
         self.stdout: list[str] = []
@@ -124,9 +131,15 @@ class Processes:
     def __init__(self) -> None:
         self._started: list[Process] = []
 
-    def start(self, *argv: str | Path, cwd: str | Path | None = None, env: dict[str, str] | None = None) -> Process:
-        """Start a program; `env` is added to the environment of the tests."""
-        process = Process(argv, cwd, env)
+    def start(
+        self,
+        *argv: str | Path,
+        cwd: str | Path | None = None,
+        env: dict[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Process:
+        """Start a program; `env` is added to the environment of the tests, `pass_fds` are left open to it."""
+        process = Process(argv, cwd, env, pass_fds)
         self._started.append(process)
         return process
 

@@ -71,6 +71,9 @@ def _rounds(
                     continue
                 results.outcomes.setdefault(trial, {}).setdefault(one.name, []).append(outcome)
                 _say(f"{head} {outcome.values()}")
+        results.facts["Run"] = f"{turn} rounds, contenders in a shuffled order in each trial"
+        if arguments.output:
+            report.write(results, arguments.output)
 
 
 def _stop(signum: int, frame: object) -> None:  # noqa: ARG001 - the interface of a signal handler
@@ -89,7 +92,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         facts = machine(nginx.version())
         facts["Date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-        facts["Run"] = f"{arguments.rounds} rounds, contenders in a shuffled order in each trial"
         found = contenders.versions(arguments.chosen)
         results = report.Results(facts, arguments.chosen, found, command, left_out=left_out)
         with arena(ready) as scene:
@@ -98,11 +100,10 @@ def main(argv: list[str] | None = None) -> int:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
-        _say("stopped; nothing was written")
+        _say("stopped; what was written is that of whole rounds")
         return 130
     print(report.markdown(results))
     if arguments.output:
-        report.write(results, arguments.output)
         _say(f"written: trials.json and trials.md in {arguments.output.name}/")
     return 0
 

@@ -1,4 +1,4 @@
-"""This file sets up one trial: a fresh copy of the application, a contender that serves it behind nginx, a new release of it."""
+"""This file sets up one trial: a fresh copy of the application, a contender that serves it, a new release."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Bout:
     contender: Contender
     process: subprocess.Popen[bytes]
     folder: Path
+    log: Path
     port: int
 
     @property
@@ -97,7 +98,7 @@ class Arena:
         release(folder, GOOD, "1")
         with self.started(contender) as bout:
             if not until(lambda: once(bout.port).version == "1", START_LIMIT):
-                raise PeerFailed(f"does not serve: {measure.tail(folder / 'log')}")
+                raise PeerFailed(f"does not serve: {measure.tail(bout.log)}")
             until(lambda: len(bout.workers()) == WORKERS, START_LIMIT)
             time.sleep(0.5)  # for the last worker's import
             yield bout
@@ -111,15 +112,16 @@ class Arena:
         log = folder / f"log{len(list(folder.glob('log*'))) or ''}"
         command = contender.arguments(str(folder / "s"))
         with measure.running(command, variables, folder, log) as process:
-            yield Bout(contender, process, folder, self.ports[contender.name])
+            yield Bout(contender, process, folder, log, self.ports[contender.name])
 
     def reasons(self) -> Counter[str]:
         """What nginx said about failed requests so far, by reason."""
         text = (self.folder / "nginx" / "error.log").read_text(encoding="utf-8", errors="replace")
-        return Counter(re.sub(r" to unix:\S+| \(\d+: ", " (", found) for found in re.findall(_REASON, text))
+        return Counter(" ".join(found) for found in _REASON.findall(text))
 
 
-_REASON = r"\*\d+ (.+?)\)? while "
+# "connect() to unix:... failed (111: Connection refused) while connecting to upstream"
+_REASON = re.compile(r"\*\d+ (.+?)(?: to unix:\S+ failed| failed)?(?: \(\d+: ([^)]+)\))? while ")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ BODY = b"x" * 32
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one request; ``failure`` is "" for a good one, whose body is the ``version``.  Times are monotonic."""
+    """What became of one request; ``failure`` is "" for a good one, whose body is the ``version``."""
 
     began: float
     ended: float

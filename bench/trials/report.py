@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report import scrub
 from bench.trials.crowd import CONNECTIONS, PAUSE
+from bench.trials.six import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ def _killed(outcomes: list[Outcome]) -> Figure:
 
 def _alive(outcomes: list[Outcome]) -> Figure:
     answered = [outcome.alive or 0 for outcome in outcomes]
-    if min(answered) == 10:  # noqa: PLR2004 - of ten asked
+    if min(answered) == ASKED:
         return 0, "yes"
     return (2, "**no**") if max(answered) == 0 else (1, "in part")
 
@@ -102,11 +103,12 @@ ROWS: tuple[tuple[str, str, str, Callable[[list[Outcome]], Figure]], ...] = (
     ("broken", "", "failed requests", _failed),
     ("broken", "", "longest wait, ms", _longest),
     ("kills", "4. A worker killed each 250 ms, 5 s", "failed requests", _failed),
-    ("kills", "", "workers killed (20 tries)", _killed),
+    ("kills", "", "workers killed", _killed),
     ("kills", "", "longest wait, ms", _longest),
     ("stop", "5. Graceful stop, 50 requests run or wait", "lost requests", _failed),
     ("stop", "", "until it has ended, s", _stop_s),
     ("master", "6. The master killed", "processes left after 5 s", _left),
+    ("master", "", "failed requests in these 5 s", _failed),
     ("master", "", "a new start serves new code", _again_s),
 )
 
@@ -144,6 +146,8 @@ def _notes(results: Results) -> list[str]:
             seen: Counter[str] = Counter()
             for outcome in outcomes:
                 seen.update(outcome.failed)
+            reasons = {outcome.again_why for outcome in outcomes if outcome.again_why}
+            lines += [f"- {trial}, {name}: the new start: {scrub(why)}" for why in sorted(reasons)]
             if seen:
                 lines.append(f"- {trial}, {name}: " + ", ".join(f"{count:,} {what}" for what, count in seen.items()))
     return lines or ["- nothing"]
@@ -153,9 +157,9 @@ def markdown(results: Results) -> str:
     """The whole report as Markdown."""
     facts = [f"- {name}: {fact}" for name, fact in results.facts.items()]
     load = (
-        f"Everybody stands behind one nginx with four workers. {CONNECTIONS} connections ask all the time, GET and POST "
-        f"by turns, {PAUSE * 1000:.0f} ms of pause after each answer; a request takes 2 ms. Failed requests are added "
-        "up over the rounds, waits are the longest of all rounds, other times are medians."
+        f"All stand behind one nginx, with four workers. {CONNECTIONS} connections ask all the time, GET and POST "
+        f"by turns, with {PAUSE * 1000:.0f} ms of pause after each answer; a request takes 2 ms. Requests are added up "
+        "over the rounds, waits and new starts are the longest of all rounds, other times are medians."
     )
     parts = [
         ["# Reloads, kills and stops", ""],

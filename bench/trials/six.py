@@ -26,6 +26,8 @@ BROKEN_SECONDS = 10.0
 KILLS, KILL_EVERY = 20, 0.25
 STOPPING, LEFT_FOR = 50, 5.0
 STOP_LIMIT = 40.0
+AGAIN_LIMIT = 10.0
+ASKED = 10  # requests, to see whether a site lives
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Outcome:
         stop_s: from the signal to the end of the master.
         left: processes left behind.
         again_s: from the new start to its first answer; None if that never came.
+        again_why: what the new start said, if no answer came.
     """
 
     requests: int = 0
@@ -57,6 +60,7 @@ class Outcome:
     stop_s: float | None = None
     left: int | None = None
     again_s: float | None = None
+    again_why: str | None = None
 
     def values(self) -> dict[str, Any]:
         """The figures by name, without those that the trial does not have."""
@@ -68,6 +72,10 @@ class Outcome:
         self.requests = len(answers)
         self.failed = crowd.failures(answers)
         self.longest_ms = crowd.longest_ms(answers)
+
+
+def _alive(bout: Bout) -> int:
+    return sum(not once(bout.port).failure for _ in range(ASKED))
 
 
 def _reloaded(bout: Bout, kind: dict[str, str]) -> Outcome:
@@ -105,13 +113,14 @@ def broken(arena: Arena, bout: Bout) -> Outcome:  # noqa: ARG001
         bout.reload()
         time.sleep(BROKEN_SECONDS)
     outcome.count(visitors, began)
-    outcome.alive = sum(not once(bout.port).failure for _ in range(10))
+    outcome.alive = _alive(bout)
     return outcome
 
 
 def kills(arena: Arena, bout: Bout) -> Outcome:  # noqa: ARG001
     """A worker killed every 250 ms for 5 s, under load."""
-    outcome = Outcome(killed=0)
+    outcome = Outcome()
+    killed = 0
     with Crowd(bout.port) as visitors:
         time.sleep(BEFORE)
         began = time.monotonic()
@@ -119,10 +128,11 @@ def kills(arena: Arena, bout: Bout) -> Outcome:  # noqa: ARG001
             # The one that has been there longest: those that were just started may still be importing.
             for worker in sorted(bout.workers())[:1]:
                 os.kill(worker, signal.SIGKILL)
-                outcome.killed += 1
+                killed += 1
             time.sleep(max(0.0, began + (number + 1) * KILL_EVERY - time.monotonic()))
     outcome.count(visitors, began)
-    outcome.alive = sum(not once(bout.port).failure for _ in range(10))
+    outcome.killed = killed
+    outcome.alive = _alive(bout)
     return outcome
 
 
@@ -157,8 +167,10 @@ def master(arena: Arena, bout: Bout) -> Outcome:
     release(bout.folder, GOOD, "2")
     began = time.monotonic()
     with arena.started(bout.contender) as again:
-        if until(lambda: once(again.port).version == "2", 15.0):
+        if until(lambda: once(again.port).version == "2", AGAIN_LIMIT):
             outcome.again_s = time.monotonic() - began
+        else:
+            outcome.again_why = measure.tail(again.log)
     return outcome
 
 

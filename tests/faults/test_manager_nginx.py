@@ -35,7 +35,7 @@ def test_reloads_behind_nginx_are_seen_by_nobody(processes, sock_dir, nginx, fig
         _, port = behind(processes, nginx, site, kept)
         with Surfers(port, scaled(4, 16)) as surfers:
             for number in range(reloads):
-                surfers.wait_for(scaled(50, 1000))
+                surfers.wait_for(scaled(30, 200))
                 write_app(sock_dir, number + 2)
                 site.reload()
             surfers.wait_for(50)

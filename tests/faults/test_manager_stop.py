@@ -61,6 +61,30 @@ def test_everybody_who_is_connected_is_answered_though_half_of_them_wait_in_the_
     )
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_all_workers_serve_those_who_wait_in_the_queue_at_a_stop(processes, sock_dir, threads):
+    places = 2 * threads
+    with (
+        serving(processes, sock_dir, "--workers", "2", "--threads", str(threads)) as site,
+        Gate(sock_dir) as first,
+        Gate(sock_dir) as second,
+        ExitStack() as stack,
+    ):
+        running = []
+        for _ in range(places):
+            running.append(stack.enter_context(Peer(site)).send(request(f"/wait{first.path}")))
+            first.arrivals()
+        queued = [stack.enter_context(Peer(site)).send(request(f"/wait{second.path}")) for _ in range(places)]
+        site.process.send_signal(signal.SIGTERM)
+        site.process.wait_for("stopping: 2 workers")
+        first.open()
+        second.arrivals(places)  # They run at a time, so in both workers.
+        second.open()
+        for peer in [*running, *queued]:
+            assert peer.answer().body == b"1"
+        assert site.process.wait() == 0
+
+
 def test_whoever_got_a_connection_is_answered_while_others_keep_coming(processes, sock_dir, bind, figure):
     with serving(processes, sock_dir, "--workers", "2", bind=bind) as site:
         arrivals = Arrivals(site, 8, url="/", body=b"1")

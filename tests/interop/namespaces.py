@@ -1,7 +1,7 @@
 """This file makes hosts on one machine: Linux network namespaces on a bridge of their own, gone with whoever made them.
 
-Nothing here has a name outside of this process: a namespace lives as long as its descriptor, and the links in it end with
-it. So an end by SIGKILL leaves nothing either, and the machine's own network is never touched.
+Nothing here has a name outside of this process: a namespace lives as long as its descriptor, and the links in it end
+with it. So an end by SIGKILL leaves nothing either, and the machine's own network is never touched.
 """
 
 from __future__ import annotations
@@ -102,6 +102,9 @@ class Network:
         """Pull its cable: nothing comes from it any more, not even a reset."""
         self.front.ip("link", "set", host.name, "down")
 
+    def plug(self, host: Host) -> None:
+        self.front.ip("link", "set", host.name, "up")
+
 
 @contextmanager
 def network(number: int) -> Iterator[Network]:
@@ -117,9 +120,9 @@ def network(number: int) -> Iterator[Network]:
         raise Unavailable(f"{' and '.join(missing)}: not installed")
     made: list[Host] = []
     try:
-        for at in range(number + 1):
-            made.append(Host(f"host{at}" if at else "front", f"{_NETWORK}.{10 + at if at else 1}"))
-        front, *hosts = made
+        made.append(front := Host("front", f"{_NETWORK}.1"))
+        made.extend(Host(f"host{at}", f"{_NETWORK}.{10 + at}") for at in range(1, number + 1))
+        hosts = made[1:]
         front.ip("link", "set", "lo", "up")
         front.ip("link", "add", "bridge", "type", "bridge")
         front.ip("address", "add", f"{front.address}/24", "dev", "bridge")

@@ -154,6 +154,7 @@ def start(
     *options: str | Path,
     app: str = "app:app",
     bind: str = "",
+    access_log: bool = False,
     env: dict[str, str] | None = None,
 ) -> Site:
     """Serve the folder's application, which is put there if there is none yet, and wait until it is served.
@@ -162,12 +163,15 @@ def start(
         options: further options of `penstock serve`.
         app: what to serve.
         bind: address; a unix socket in the folder if it is not given.
+        access_log: write one.
         env: what to add to its environment.
     """
     if not (folder / "app.py").exists():
         write_app(folder, 1)
     options = (*options, *(() if bind.startswith("unix:") or not bind else ("--control", f"{folder}/app.sock.control")))
-    words = ("serve", app, "--bind", bind or f"unix:{folder}/app.sock", "--no-access-log", *options)
+    words = ("serve", app, "--bind", bind or f"unix:{folder}/app.sock", *options)
+    if not access_log:
+        words = (*words, "--no-access-log")
     return Site(processes.penstock(*words, cwd=folder, env={**_ENV, **(env or {})}), folder)
 
 

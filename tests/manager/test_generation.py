@@ -101,8 +101,9 @@ class TestTheTemplate:
             before = len(os.listdir("/proc/self/fd"))
             with pytest.raises(BlockingIOError):
                 made.pool.begin(1, preload=True)
-            made.pool.discard(made.pool.coming)
+            made.pool.discard(made.coming)
             assert made.pool.generations() == []
+            assert made._theirs is not None
             made._theirs.close()
             assert len(os.listdir("/proc/self/fd")) == before
 
@@ -110,7 +111,7 @@ class TestTheTemplate:
 def test_the_gate_opens_for_those_who_wait_and_those_who_come_later():
     with world("1") as made:
         made.pool.begin(1, preload=True)
-        generation = made.pool.coming
+        generation = made.coming
         reader, writer = os.pipe()
         os.close(generation.gate)
         generation.gate = writer
@@ -129,14 +130,14 @@ def test_fifty_generations_leave_no_descriptor_and_no_slot_behind():
         gc.collect()
         before = len(os.listdir("/proc/self/fd"))
         for number in range(2, 52):
-            former = made.pool.current
+            former = made.current
             made.serve(number)
             former.end_template()
             for worker in list(former.workers.values()):
                 assert made.end(worker.pid)
             assert made.end(former.template)
             made._orders.pop(former).close()
-            assert made.pool.generations() == [made.pool.current]
+            assert made.pool.generations() == [made.current]
         assert len(os.listdir("/proc/self/fd")) == before
         assert len(made.pool._free) == made.pool.board.slots - 3
-        assert isinstance(made.pool.current.events, socket.socket)
+        assert isinstance(made.current.events, socket.socket)

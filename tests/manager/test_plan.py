@@ -14,8 +14,8 @@ from penstock.manager.plan import ONE, PoolPlan, WorkerLimits, Workers
 )
 def test_a_number_and_a_range_of_workers(text, least, most):
     workers = Workers.parse(text)
-    assert workers == (least, most)
     assert workers.fixed == (least == most)
+    assert workers == (least, most)
 
 
 @pytest.mark.parametrize(

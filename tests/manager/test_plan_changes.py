@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from functools import partial
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_who_waits_at_a_pool_that_is_removed_is_answered(site, sock_dir):
         site.reload()
         assert not os.path.exists(sock_dir / "b.sock")
         for sock in (busy, waits):
-            assert b"200 OK" in b"".join(iter(lambda sock=sock: sock.recv(65536), b""))
+            assert b"200 OK" in b"".join(iter(partial(sock.recv, 65536), b""))
     site.until(lambda _: names(site) == ["a"])
     assert ask(f"unix:{sock_dir}/a.sock") == b"1"
 

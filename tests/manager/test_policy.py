@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,7 +120,7 @@ class TestBackoff:
 
     def test_it_is_tried_for_ever(self):
         times = self.forks(600, 2, 0.1)
-        assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) <= 62
+        assert max(later - earlier for earlier, later in pairwise(times)) <= 62
 
     def test_workers_that_die_together_are_one_failure(self):
         together, alone = Backoff(), Backoff()

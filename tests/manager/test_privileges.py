@@ -14,6 +14,7 @@ import pytest
 
 from penstock.manager.privileges import (
     Identity,
+    allow_files,
     check_identity,
     drop_privileges,
     find_identity,
@@ -239,3 +240,18 @@ def test_what_the_system_does_not_grant_is_said():
         in_child(lambda: unprivileged(nice=-5))
     with pytest.raises(ValueError, match="cannot allow 1099511627776 open descriptors"):
         in_child(lambda: limit_process(nofile=1 << 40))
+
+
+def test_the_soft_limit_of_files_is_raised_and_the_hard_one_left_alone():
+    def limits() -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+        allow_files(200)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (200, hard)
+        allow_files(150)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (200, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 120))
+        allow_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (120, 120)
+
+    in_child(limits)

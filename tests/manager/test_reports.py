@@ -162,11 +162,12 @@ class TestThreadsAtImport:
     def test_let_the_workers_import_for_themselves(self, caplog):
         with world("1") as made:
             made.pool.begin(1, preload=True)
-            first = made.pool.coming
+            first = made.coming
             made.template(first, "threads", names=["pool-1", "not Python's"])
-            second = made.pool.coming
+            second = made.coming
             assert second is not first
             assert second.number == 1
+            assert second.nest is not None
             assert not second.nest.preload
             assert "pool-1, not Python's" in caplog.text
             assert made.end(first.template)
@@ -177,7 +178,7 @@ class TestThreadsAtImport:
         with world("1") as made:
             made.pool.plan = made.pool.plan.__class__("main", "app:app", preload="yes")
             made.pool.begin(1, preload=True)
-            made.template(made.pool.coming, "threads", names=["pool-1"])
+            made.template(made.coming, "threads", names=["pool-1"])
             ((event, error),) = made.told
             assert event == "failed"
             assert "(pool-1)" in error
@@ -186,7 +187,7 @@ class TestThreadsAtImport:
         with world("1") as made:
             made.pool.begin(1, preload=True)
             made.refused = True
-            made.template(made.pool.coming, "threads", names=["pool-1"])
+            made.template(made.coming, "threads", names=["pool-1"])
             assert made.told == [("failed", "cannot start a process: Resource temporarily unavailable")]
 
 

@@ -129,7 +129,6 @@ class TestWorkersThatDieAtOnce:
     def broken(self, made: World, seconds: float) -> list[float]:
         """The times at which workers are forked that die as soon as they serve."""
         generation = made.serve()
-        made.pool.owner.told.clear()
         first = made.time
         for worker in list(generation.workers.values()):
             made.end(worker.pid, -11)
@@ -195,7 +194,7 @@ def test_nobody_is_forked_once_it_stops():
 def test_an_import_that_ends_while_it_stops_forks_nobody():
     with world("2") as made:
         made.pool.begin(1, preload=True)
-        generation = made.pool.coming
+        generation = made.coming
         made.pool.stop()
         made.template(generation, "imported")
         assert generation.workers == {}

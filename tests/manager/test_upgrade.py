@@ -45,9 +45,15 @@ def test_under_load_nobody_loses_a_request_and_nobody_meets_older_code_again(pro
         status = site.status()
         assert status["pid"] == site.pid
         assert (status["generation"], status["reloads"]) == (4, {"ok": 3, "failed": 0})
-        assert status["requests"] >= crowd.answered
+        # A worker counts a request when its answer is out.
+        site.until(lambda status: status["requests"] == crowd.answered)
         # A former generation may still be finishing; there is no process beside the newest one's for long.
         assert until(lambda: len(site.family()) == 4), site.family()
+
+
+def without(site, pid: int):
+    """Whether this worker has gone, as a question to ask again and again."""
+    return lambda _: pid not in site.workers()
 
 
 def test_an_upgrade_on_the_control_socket_is_answered_by_the_next_image(processes, sock_dir):
@@ -123,7 +129,7 @@ def test_workers_that_kept_dying_after_an_upgrade_are_taken_back_too(processes, 
                 "pools"
             ][0]["workers"][-1:]
             os.kill(worker["pid"], signal.SIGKILL)
-            site.until(lambda _, pid=worker["pid"]: pid not in site.workers())
+            site.until(without(site, worker["pid"]))
         site.until(lambda status: not status["last_reload"]["ok"] and site.workers())
         assert ask(site, "/") == b"1"
 

@@ -1,4 +1,4 @@
-"""This file tests the limits of requests: what is too slow is written down once, what is far too slow costs a worker."""
+"""This file tests the limits of requests: the slow are written down once, the far too slow cost a worker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from penstock.manager.generation import Worker
 from penstock.manager.life import State
 from penstock.manager.watchman import without_us
 from tests.manager.world import World, world
@@ -24,6 +25,10 @@ def begin(made: World, worker, ago: float) -> tuple[int, int]:
     return ticket[0], began
 
 
+def state(worker: Worker) -> State:
+    return worker.state
+
+
 def serve(made: World):
     generation = made.serve()
     made.pool.watchman.begin()
@@ -39,7 +44,7 @@ class TestASlowRequest:
             assert made.pool.watchman.slow == 1
             (entry,) = made.slow
             assert 'runs "GET /slow" for 3.0 s' in entry
-            assert worker.state is State.SERVING
+            assert state(worker) is State.SERVING
 
     def test_that_is_quick_is_not(self):
         with world("1", slow_log=2.0) as made:
@@ -78,9 +83,9 @@ class TestAMuchTooSlowRequest:
             for _ in range(10):
                 made.pool.watchman._look()
             assert made.pool.watchman.timeouts == 1
-            assert worker.state is State.SERVING
+            assert state(worker) is State.SERVING
             made.advance(1)
-            assert worker.state is State.DYING
+            assert state(worker) is State.DYING
             made.end(worker.pid, -9)
             assert ("cut off", "GET /slow", 504) in made.told
 
@@ -89,7 +94,7 @@ class TestAMuchTooSlowRequest:
             (worker,) = serve(made)
             begin(made, worker, 3.0)
             made.pool.watchman._look()
-            assert len(made.orders(made.pool.current)) == 1
+            assert len(made.orders(made.current)) == 1
 
     def test_that_ends_at_the_last_moment_costs_nothing_but_a_replacement(self):
         with world("1", request_timeout=2.0) as made:
@@ -100,9 +105,9 @@ class TestAMuchTooSlowRequest:
             made.pool.board.clear(worker.slot)
             lanes.begin({"REQUEST_METHOD": "GET", "REQUEST_URI": "/innocent"})
             made.advance(0.4)
-            assert worker.state is State.SERVING
-            made.boot(made.pool.current)
-            assert worker.state is State.LEAVING
+            assert state(worker) is State.SERVING
+            made.boot(made.current)
+            assert state(worker) is State.LEAVING
 
     def test_of_a_worker_that_leaves_counts_too(self):
         with world("1", request_timeout=2.0) as made:
@@ -110,7 +115,7 @@ class TestAMuchTooSlowRequest:
             begin(made, worker, 3.0)
             worker.state = State.LEAVING
             made.advance(3)
-            assert worker.state is State.DYING
+            assert state(worker) is State.DYING
 
 
 def test_limits_that_a_reload_takes_away_are_not_looked_at(caplog):

@@ -1,4 +1,4 @@
-"""This file is a pool's world without processes: its clock is moved by the test, and the template is played by it too."""
+"""This file is a pool's world without processes: the test moves its clock, and plays the template and the workers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import Any
 from penstock.manager.generation import Generation, Worker
 from penstock.manager.messages import Message
 from penstock.manager.nest import Nest
+from penstock.manager.parts import Crew
 from penstock.manager.plan import PoolPlan, WorkerLimits, Workers
 from penstock.manager.pool import Pool
 from penstock.manager.reactor import Reactor
 from penstock.manager.reports import template_said, worker_said
+from penstock.manager.scoreboard import Running
 
 TEMPLATE = 1_000_000_000
 """Far above every real process number: none of these is a process, so no signal reaches anybody."""
@@ -47,7 +49,7 @@ class World:
 
     # -- the owner
 
-    def nest(self, pool: Pool, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
+    def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
         self._theirs = events.dup()
         self._theirs.setblocking(False)
         return Nest(pool.plan, generation, preload, None, events, gate, -1, [], pool.exchange, pool.board)
@@ -64,10 +66,10 @@ class World:
     def generation_ready(self, generation: Generation) -> None:
         self.told.append(("ready", generation.number))
 
-    def generation_failed(self, pool: Pool, generation: Generation, error: str, traceback: str = "") -> None:
+    def generation_failed(self, pool: Crew, generation: Generation, error: str, traceback: str = "") -> None:
         self.told.append(("failed", error))
 
-    def cut_off(self, pool: Pool, worker: Worker, request: Any, status: int) -> None:
+    def cut_off(self, pool: Crew, worker: Worker, request: Running, status: int) -> None:
         self.told.append(("cut off", request.line, status))
 
     def slow_log(self, text: str) -> None:
@@ -81,6 +83,18 @@ class World:
 
     # -- what a test does
 
+    @property
+    def coming(self) -> Generation:
+        """The generation that boots."""
+        assert self.pool.coming is not None
+        return self.pool.coming
+
+    @property
+    def current(self) -> Generation:
+        """The generation that serves."""
+        assert self.pool.current is not None
+        return self.pool.current
+
     def advance(self, seconds: float) -> None:
         """Let the time pass, and everything ring that is due meanwhile, each at its own time."""
         end = self.time + seconds
@@ -92,7 +106,7 @@ class World:
 
     def orders(self, generation: Generation) -> list[int]:
         """The slots for which workers have been ordered since the last call."""
-        found = []
+        found: list[int] = []
         while True:
             try:
                 order = self._orders[generation].recv(1024)
@@ -130,8 +144,7 @@ class World:
     def come(self, number: int = 1) -> Generation:
         """A generation is begun and imports its application."""
         self.pool.begin(number, preload=True)
-        generation = self.pool.coming
-        assert generation is not None
+        generation = self.coming
         self.template(generation, "imported", files=[])
         return generation
 

@@ -67,3 +67,10 @@ def test_what_nobody_has_taken_ends_with_the_exchange():
     with theirs:
         exchange.close()
         assert theirs.recv(1) == b""
+
+
+def test_what_is_no_connection_is_closed(exchange):
+    reader, writer = os.pipe()
+    with open(reader, "rb"), open(writer, "wb") as pipe:
+        assert exchange.give(pipe)
+        assert exchange.take() is None

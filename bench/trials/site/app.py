@@ -1,4 +1,4 @@
-"""This file is the application of the trials, for WSGI and ASGI; the module ``release`` beside it is what a deployment changes."""
+"""This file is the application of the trials, for WSGI and ASGI; ``release`` beside it is what deployments change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from release import VERSION
+from release import VERSION  # type: ignore[import-not-found] # each deployment writes it
 
 # Two milliseconds for every page, so that signals and kills meet requests that run.
 SECONDS = {"/sleep": 0.5}

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "status": _Entry("penstock.cli.status", "status [TARGET]", "Show what a supervisor and its workers do."),
     "top": _Entry("penstock.cli.top", "top [TARGET]", "The same as a table that stays up to date."),
     "reload": _Entry("penstock.cli.manage", "reload [TARGET]", "Boot new workers; the old ones leave then.", "reload"),
+    "upgrade": _Entry("penstock.cli.manage", "upgrade [TARGET]", "Put a new penstock in its place.", "upgrade"),
     "stop": _Entry("penstock.cli.manage", "stop [TARGET]", "Stop a supervisor; running requests finish.", "stop"),
     "reopen": _Entry("penstock.cli.manage", "reopen [TARGET]", "Open log files anew, when renamed.", "reopen"),
     "ping": _Entry("penstock.cli.manage", "ping [TARGET]", "Find out whether a supervisor answers.", "ping"),
@@ -74,7 +75,7 @@ class Commands(click.Group):
         with formatter.section("Words"):
             formatter.write_dl(list(HELP))
         with formatter.section("Options"):
-            formatter.write_dl([("--version", "Show the version."), ("--help", "Show this, or the help of a command.")])
+            formatter.write_dl([("--version, --help", "Show the version; this, or the help of a command.")])
 
 
 @click.pass_context

@@ -1,4 +1,4 @@
-"""This file is `penstock reload`, `stop`, `reopen` and `ping`: short words to a running supervisor."""
+"""This file is `penstock reload`, `upgrade`, `stop`, `reopen` and `ping`: short words to a running supervisor."""
 
 from __future__ import annotations
 
@@ -22,14 +22,27 @@ def run_reload(target: str | None, wait: bool) -> None:
     Raises:
         Failure: nobody answers, or the new generation does not serve.
     """
+    _renew("reload", target, wait)
+
+
+def run_upgrade(target: str | None, wait: bool) -> None:
+    """Ask for another image of the supervisor, and a new generation.
+
+    Raises:
+        Failure: nobody answers, it cannot be, or the new generation does not serve.
+    """
+    _renew("upgrade", target, wait)
+
+
+def _renew(command: str, target: str | None, wait: bool) -> None:
     with Conversation(find_control(target)) as supervisor:
-        answer = supervisor.ask("reload", wait=wait)
+        answer = supervisor.ask(command, wait=wait)
     if not answer["ok"]:
         traceback = lines(answer.get("traceback") or "")
         reason = _reason(answer)
         if reason in traceback:
             reason = "the new generation does not serve; the old one goes on"
-        raise Failure(APP, "\n".join([*traceback, f"penstock reload: {reason}"]))
+        raise Failure(APP, "\n".join([*traceback, f"penstock {command}: {reason}"]))
 
 
 def run_stop(target: str | None, wait: bool) -> None:
@@ -95,6 +108,17 @@ reload: Final = GroupedCommand(
         _TARGET_NOTE,
         "Exit codes: 0 done, or asked for without --wait; 2 wrong usage; 3 the new generation does not serve and the"
         " old one goes on; 5 the target did not answer.",
+    ),
+)
+upgrade: Final = GroupedCommand(
+    "upgrade",
+    callback=run_upgrade,
+    params=[_target(), _wait("Return when the new generation serves, or has failed.")],
+    help="Start the supervisor anew in place, for another penstock or Python; no request is lost.",
+    notes=(
+        _TARGET_NOTE,
+        "Exit codes: 0 done, or asked for without --wait; 2 wrong usage; 3 it cannot be, and all goes on as it was;"
+        " 5 the target did not answer.",
     ),
 )
 stop: Final = GroupedCommand(

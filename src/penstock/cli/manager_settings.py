@@ -143,7 +143,7 @@ WORKER_SETTINGS: Final[Sequence[Setting]] = (
         WORKERS,
         "Files and connections a worker may have open.",
         "RLIMIT_NOFILE.",
-        unset="as inherited",
+        unset="the hard limit, at most 65536",
         own_default=_LIMITS.nofile,
     ),
     Setting(

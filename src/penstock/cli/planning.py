@@ -41,7 +41,8 @@ class Planner:
     def __init__(self, app: str | None, given: dict[str, Any]) -> None:
         self._app = app
         self._own = _own_layer(given)
-        self._home = home_before(os.environ) or find_home(os.environ)  # asked once: a supervisor takes the sockets that were passed to it
+        # Asked once: a supervisor takes the sockets that were passed to it.
+        self._home = home_before(os.environ) or find_home(os.environ)
         self._path = given["config"]
         if self._path is None and app is None:
             self._path = DEFAULT_FILE

@@ -11,8 +11,10 @@ from typing import Final
 from penstock.manager.handover import read_handover
 from penstock.manager.nest import Became
 from penstock.manager.plan import Plan
+from penstock.manager.privileges import allow_files
+from penstock.manager.reloads import BootFailed
 from penstock.manager.sockets import Sockets
-from penstock.manager.supervisor import BootFailed, Supervisor
+from penstock.manager.supervisor import Supervisor
 from penstock.server.homes import settle_descriptors
 from penstock.server.serving import start_log
 
@@ -36,6 +38,7 @@ def supervise(plan: Plan, replan: Callable[[], Plan] | None = None) -> int:
         raise ValueError("workers need Linux; without them penstock serves here in one process")
     heard = settle_descriptors()
     start_log(str(plan.pools[0].serving.get("log_level", "info")))
+    allow_files()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         return _make(plan, replan, heard=heard).run()

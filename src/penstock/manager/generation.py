@@ -112,7 +112,7 @@ class Parent(Protocol):
     """What a generation needs of the supervisor."""
 
     def fork(self, generation: Generation) -> int:
-        """As os.fork, for the template of this generation; in the child everything that only the supervisor needs has been let go."""
+        """As os.fork, for the template of this generation; the child has nothing that it does not need."""
 
 
 @final

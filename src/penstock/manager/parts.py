@@ -9,6 +9,7 @@ from penstock.manager.generation import Generation, Parent, Worker
 from penstock.manager.life import Action, Event
 from penstock.manager.nest import Nest
 from penstock.manager.plan import PoolPlan
+from penstock.manager.policy import Backoff
 from penstock.manager.privileges import Identity
 from penstock.manager.reactor import Reactor
 from penstock.manager.scoreboard import Running, Scoreboard
@@ -27,6 +28,8 @@ class Crew(Protocol):
 
     @property
     def owner(self) -> Owner: ...
+    @property
+    def backoff(self) -> Backoff: ...
     @property
     def board(self) -> Scoreboard: ...
     @property

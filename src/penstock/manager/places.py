@@ -142,10 +142,8 @@ class Places:
                     listeners.append(take(allow, insecure_public=public))
                 except (BindError, OSError) as error:
                     log.warning("what was kept for %s is of no use: %s", key, error)
-            if not listeners:
-                listeners = make()
-                _announce(listeners)
-            self.open[key] = listeners
+            self.open[key] = listeners = listeners or make()
+            _announce(listeners)
         if key == INHERITED:
             self.owned = self.home is not Home.FASTCGI
         return self.open[key]
@@ -170,12 +168,14 @@ class Places:
             for listener in self.open.pop(key):
                 listener.close()
 
-    def pack(self, parcel: Parcel) -> None:
-        """Hand all of it over."""
+    def pack(self, parcel: Parcel, leaving: Sequence[Listener]) -> None:
+        """Hand all of it over, and those that have no place any more."""
         parcel.content["home"] = self.home.name
         parcel.content["listeners"] = {
             key: [packed(parcel, pass_on(listener)) for listener in listeners] for key, listeners in self.open.items()
         }
+        for listener in leaving:
+            parcel.content["listeners"].setdefault(listener.address, []).append(packed(parcel, pass_on(listener)))
 
     def store(self, notifier: Notifier) -> bool:
         """Have systemd keep our listeners while we are away; false if it does not.
@@ -243,9 +243,7 @@ def unpacked(handover: Handover, told: Sequence[Any]) -> Passed:
         TypeError, ValueError: that makes no sense.
     """
     passed = Passed(*told)
-    return passed._replace(
-        socket=handover.fd(passed.socket), lock=handover.fd(passed.lock) if passed.lock >= 0 else -1
-    )
+    return passed._replace(socket=handover.fd(passed.socket), lock=handover.fd(passed.lock) if passed.lock >= 0 else -1)
 
 
 def _handed(handover: Handover, told: Sequence[Any]) -> Taking:

@@ -154,3 +154,8 @@ def fair_share(shares: Sequence[Share]) -> int:
         return 0
     even = sum(share.connections for share in shares) // len(shares)
     return max(even, *(share.capacity for share in shares))
+
+
+def slots_for(workers: Workers) -> int:
+    """How many processes a pool may have at a time: two generations, and those that are being replaced."""
+    return 2 * workers.most + may_recycle(workers.most) + 1

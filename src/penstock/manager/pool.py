@@ -12,7 +12,7 @@ from penstock.manager.life import Action, Event, State
 from penstock.manager.messages import hear
 from penstock.manager.parts import Owner
 from penstock.manager.plan import PoolPlan
-from penstock.manager.policy import CHILDHOOD, may_recycle
+from penstock.manager.policy import CHILDHOOD, slots_for
 from penstock.manager.privileges import Identity
 from penstock.manager.reports import overdue, template_said, worker_said
 from penstock.manager.scoreboard import ASYNC_LANES, Scoreboard
@@ -61,21 +61,20 @@ class Pool:
         self.stopping = False
         self.spawns = 0
         self.exits: Counter[str] = Counter()
-        slots = 2 * plan.workers.most + may_recycle(plan.workers.most) + 1
+        slots = slots_for(plan.workers)
         lanes = max(ASYNC_LANES, int(plan.serving.get("threads", 1)))
         self.board: Final = Scoreboard(slots, lanes) if estate is None else estate.board(slots, lanes)
-        slots = self.board.slots
         self.leaving: list[Listener] = []
-        self._free = list(range(slots))
+        self._free = list(range(self.board.slots))
         self.owner = owner
         self.reactor: Final = owner.reactor
         self.retired_requests = 0
         self.identity: Final = identity
         self.staff: Final = Staff(self)
+        self.backoff: Final = self.staff.backoff
         left = ((), ()) if estate is None else (estate.pipes, estate.stacks)
-        self.files: Final = SlotFiles(slots, identity, self.reactor, self._who, *left)
+        self.files: Final = SlotFiles(self.board.slots, identity, self.reactor, self._who, *left)
         self.watchman: Final = Watchman(self, owner.slow_log)
-        self._most = plan.workers.most
         self._revival = self.reactor.alarm(self._revive)
         self._import_alarm = self.reactor.alarm(self._import_overdue)
 
@@ -114,10 +113,6 @@ class Pool:
             error = f"{self.plan.app} was not imported within {self.plan.limits.boot_timeout:g} s"
             send_signal(self.coming.template, signal.SIGKILL)
             self.owner.generation_failed(self, self.coming, error)
-
-    def has_room(self, plan: PoolPlan) -> bool:
-        """Whether the next generation can be made from another plan."""
-        return plan.workers.most <= self._most and int(plan.serving.get("threads", 1)) <= self.board.most_lanes
 
     def wanted_at_boot(self) -> int:
         """How many workers of the coming generation have to be ready before it takes over: at least one is tried."""
@@ -211,7 +206,8 @@ class Pool:
             error = f"the process that imports {self.plan.app} ended with {how_it_ended(status)}"
             self.owner.generation_failed(self, generation, error)
         elif generation is self.current and not self.stopping:
-            log.error("%s: the template process ended with %s: booting another one", self.plan.name, how_it_ended(status))
+            how = how_it_ended(status)
+            log.error("%s: the template process ended with %s: booting another one", self.plan.name, how)
             self.owner.reload("the template process ended")
         else:
             self._forget_if_over(generation)

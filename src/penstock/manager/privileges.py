@@ -182,6 +182,17 @@ def _prctl(option: int, value: int) -> None:
         raise PermissionError(number, f"prctl({option}, {value}) failed: {os.strerror(number)}")
 
 
+def allow_files(most: int = 65_536) -> None:
+    """Raise the soft limit of open descriptors as far as the hard one lets us.
+
+    systemd starts services with 1024, for the sake of select(), and a supervisor needs a few for each worker.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def limit_process(*, nofile: int = 0, nice: int = 0) -> None:
     """Set how many descriptors this process may have open, and add to its niceness; 0 leaves each as it is.
 

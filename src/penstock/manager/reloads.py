@@ -17,6 +17,18 @@ from penstock.server.notices import log
 _SPARE: Final = 10.0
 
 
+class BootFailed(Exception):
+    """The first generation could not be brought into service.
+
+    Attributes:
+        traceback: of the application, or "".
+    """
+
+    def __init__(self, error: str, traceback: str) -> None:
+        super().__init__(error)
+        self.traceback = traceback
+
+
 class House(Protocol):
     """What reloads need of their supervisor."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from penstock.manager.generation import Generation, Stage, Worker, is_child
 from penstock.manager.life import Event, State
@@ -13,10 +12,6 @@ from penstock.manager.messages import Message
 from penstock.manager.parts import Crew
 from penstock.server.accesslog import escape
 from penstock.server.notices import log
-
-if TYPE_CHECKING:
-    from penstock.manager.pool import Pool
-
 
 
 def template_said(pool: Crew, generation: Generation, message: Message) -> None:
@@ -102,12 +97,12 @@ def _is_of(generation: Generation, pid: int) -> bool:
         return False
 
 
-def overdue(pool: Pool, generation: Generation, worker: Worker) -> None:
+def overdue(pool: Crew, generation: Generation, worker: Worker) -> None:
     """The time of a worker's state is over."""
     limits = pool.plan.limits
     if worker.state is State.SERVING:
         worker.used_up = worker.used_up or f"{limits.max_lifetime:g} s of life"
-        pool.staff.reconcile()
+        pool.reconcile()
     elif worker.state is State.GONE:
         return
     elif not worker.pid or (worker.state is State.DYING and not is_child(worker.pid)):
@@ -119,7 +114,7 @@ def overdue(pool: Pool, generation: Generation, worker: Worker) -> None:
             if generation is pool.coming:
                 pool.owner.generation_failed(pool, generation, f"a worker was killed: {worker.killed_for}")
             if generation is pool.current:
-                pool.staff.backoff.failed(pool.reactor.now)
+                pool.backoff.failed(pool.owner.reactor.now)
         elif worker.state is State.LEAVING:
             log.warning(
                 "%s: killing worker %d: not finished %g s after it was told to leave",

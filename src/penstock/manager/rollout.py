@@ -124,8 +124,4 @@ class Rollout:
 
 def _is_ready(pool: Pool) -> bool:
     coming = pool.coming
-    return (
-        coming is not None
-        and coming.stage is Stage.BOOTING
-        and len(coming.those(State.SERVING)) >= coming.wanted
-    )
+    return coming is not None and coming.stage is Stage.BOOTING and len(coming.those(State.SERVING)) >= coming.wanted

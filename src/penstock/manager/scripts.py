@@ -1,4 +1,4 @@
-"""This file runs scripts such as `dispatch.fcgi` in workers: what they serve, they serve on the sockets of their pool."""
+"""This file runs scripts such as `dispatch.fcgi` in workers, where they serve on the sockets of their pool."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Final, NamedTuple, final
 
-from penstock.manager.handover import STORED, Handover
+from penstock.manager.handover import STORED, Handover, Parcel
 from penstock.manager.logfile import LogFile
 from penstock.manager.places import Places, escape
 from penstock.manager.plan import Plan, PoolPlan
@@ -83,6 +83,10 @@ class Sockets:
             elif listener.file is not None:
                 listener.file.keep()
 
+    def pack(self, parcel: Parcel) -> None:
+        """Hand the listeners over."""
+        self.places.pack(parcel, self.leaving)
+
     def store(self, notifier: Notifier) -> None:
         """Have systemd keep what is open, if it does such things."""
         self.stored = self.places.store(notifier)
@@ -91,8 +95,7 @@ class Sockets:
         """Close what only generations needed that have been replaced."""
         for listener in self.leaving:
             listener.close()
-            if self.stored:
-                notifier.remove_fds(STORED + escape(listener.address))
+            notifier.remove_fds(STORED + escape(listener.address))
         self.leaving = []
 
     def _all(self) -> list[Listener]:

@@ -78,8 +78,10 @@ class Staff:
             for worker in worn:
                 pool.meet(worker, Event.DISMISS)
         if missing < 0:
+            # The last one keeps its connections: there is nobody to leave them to.
+            event = Event.DISMISS if target else Event.STOP
             for worker in sorted(fresh, key=self._idleness)[:-missing]:
-                pool.meet(worker, Event.DISMISS)
+                pool.meet(worker, event)
         if target == 0:
             self._sleep()
 

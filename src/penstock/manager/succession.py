@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import socket
+from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, final
+from typing import Any, Final, Protocol, final
 
-from penstock.manager.control import Answer
-from penstock.manager.estate import Estate, pack, settle
+from penstock.manager.control import Answer, Control
+from penstock.manager.estate import Estate
+from penstock.manager.generation import Generation, Stage, Worker
 from penstock.manager.handover import Handover, Parcel
+from penstock.manager.life import State
 from penstock.manager.parts import Owner
 from penstock.manager.pidfile import PidFile, PidFileError
 from penstock.manager.plan import Plan, PoolPlan, Workers
+from penstock.manager.policy import slots_for
 from penstock.manager.pool import Pool
 from penstock.manager.reactor import Reactor
+from penstock.manager.reloads import Reloads
 from penstock.manager.sockets import Sockets
+from penstock.manager.systemd import Notifier
 from penstock.manager.upgrade import Upgrade, fits
 from penstock.server.homes import Home
 
-if TYPE_CHECKING:
-    from penstock.manager.supervisor import Supervisor
+_WORKER: Final = ("slot", "grace", "since", "pid", "capacity", "used_up", "busy", "killed_for")
+
+
+class Supervisor(Protocol):
+    """What is handed over of a supervisor."""
+
+    plan: Plan
+    stopping: bool
+
+    @property
+    def began(self) -> float: ...
+    @property
+    def reactor(self) -> Reactor: ...
+    @property
+    def reloads(self) -> Reloads: ...
+    @property
+    def sockets(self) -> Sockets: ...
+    @property
+    def control(self) -> Control: ...
+    @property
+    def lifeline(self) -> tuple[int, int]: ...
+    @property
+    def pid_file(self) -> PidFile | None: ...
+    @property
+    def notifier(self) -> Notifier: ...
+    @property
+    def pools(self) -> list[Pool]: ...
+    def all_pools(self) -> list[Pool]: ...
 
 
 @final
@@ -46,7 +79,7 @@ class Succession:
         if self._replan is None:
             return True
         supervisor, plan = self._supervisor, self._replan()
-        if not fits(supervisor.plan, plan) or not all(map(Pool.has_room, supervisor.pools, plan.pools)):
+        if not fits(supervisor.plan, plan) or not all(map(_has_room, supervisor.pools, plan.pools)):
             self.upgrade.begin("other pools, addresses, users, files or more workers")
             return False
         for pool, wanted in zip(supervisor.pools, plan.pools, strict=True):
@@ -77,19 +110,24 @@ class Succession:
 
     def pack(self, parcel: Parcel) -> dict[str, str]:
         supervisor = self._supervisor
-        supervisor.sockets.places.pack(parcel)
+        supervisor.sockets.pack(parcel)
         supervisor.control.pack(parcel)
         parcel.content |= {
             "began": supervisor.began,
             "lifeline": [parcel.fd(fd) for fd in supervisor.lifeline],
             "pid_file": None if supervisor.pid_file is None else supervisor.pid_file.path,
             "reloads": supervisor.reloads.figures(),
-            "pools": [pack(pool, parcel) for pool in supervisor.pools],
+            "pools": [pack(pool, parcel) for pool in supervisor.all_pools()],
         }
         return dict(supervisor.notifier.environ)
 
     def upgrade_failed(self, error: str) -> None:
         self._supervisor.reloads.fail(error)
+
+
+def _has_room(pool: Pool, plan: PoolPlan) -> bool:
+    threads = int(plan.serving.get("threads", 1))
+    return slots_for(plan.workers) <= pool.board.slots and threads <= pool.board.most_lanes
 
 
 def lifeline_of(handover: Handover) -> tuple[int, int]:
@@ -113,14 +151,18 @@ def remove_pid_file(plan: Plan, handover: Handover) -> None:
 def make_pools(plan: Plan, sockets: Sockets, owner: Owner, handover: Handover | None) -> list[Pool]:
     """The pools of a plan, and after them those that the image before us had and this plan has not."""
     told = [] if handover is None else handover.content["pools"]
-    estates = {} if handover is None else {each["name"]: Estate.unpack(each, handover) for each in told}
+    planned = {wanted.name for wanted in plan.pools}
+    estates = {
+        each["name"]: Estate.unpack(each, handover)
+        for each in told
+        if handover is not None and (each["name"] in planned or each["generations"])
+    }
     pools = [
         Pool(wanted, listeners, identity, owner, estates.get(wanted.name))
         for wanted, listeners, identity in zip(plan.pools, sockets.listeners, sockets.identities, strict=True)
     ]
-    planned = {wanted.name for wanted in plan.pools}
     for name, estate in estates.items():
-        if name not in planned and estate.told["generations"]:
+        if name not in planned:
             gone = PoolPlan(name, estate.told["app"], workers=Workers(0, 1), serving={"graceful_timeout": estate.grace})
             pools.append(Pool(gone, [], None, owner, estate))
     for pool in pools:
@@ -129,3 +171,88 @@ def make_pools(plan: Plan, sockets: Sockets, owner: Owner, handover: Handover | 
             pool.leaving = [listener for listener in sockets.leaving if listener.address in estate.told["addresses"]]
             settle(pool, estate)
     return pools
+
+
+def pack(pool: Pool, parcel: Parcel) -> dict[str, Any]:
+    """What the next image has to know of a pool."""
+    for pair in pool.files.pipes:
+        for fd in pair:
+            parcel.fd(fd)
+    return {
+        "name": pool.plan.name,
+        "app": pool.plan.app,
+        "grace": pool.plan.grace,
+        "addresses": [listener.address for listener in (*pool.listeners, *pool.leaving)],
+        "slots": pool.board.slots,
+        "lanes": pool.board.most_lanes,
+        "exchange": [parcel.fd(fd) for fd in pool.exchange.ends],
+        "board": parcel.fd(pool.board.fd),
+        "pipes": pool.files.pipes,
+        "stacks": [parcel.fd(fd) for fd in pool.files.stacks],
+        "retired": pool.retired_requests,
+        "requests": pool.requests,
+        "spawns": pool.spawns,
+        "exits": pool.exits,
+        "slow": pool.watchman.slow,
+        "timeouts": pool.watchman.timeouts,
+        "current": -1 if pool.current is None else pool.current.number,
+        "generations": [_packed(generation, parcel) for generation in pool.generations()],
+    }
+
+
+def _packed(generation: Generation, parcel: Parcel) -> dict[str, Any]:
+    return {
+        "number": generation.number,
+        "events": parcel.fd(generation.events.fileno()),
+        "gate": generation.gate if generation.gate < 0 else parcel.fd(generation.gate),
+        "slots": generation.slots,
+        "stage": generation.stage.name,
+        "template": generation.template,
+        "files": generation.files,
+        "workers": [
+            {"state": worker.state.name, **{name: getattr(worker, name) for name in _WORKER}}
+            for worker in generation.workers.values()
+        ],
+    }
+
+
+def settle(pool: Pool, estate: Estate) -> None:
+    """Let the generations of the estate live on in a new pool."""
+    told = estate.told
+    same_board = pool.board.fd == estate.memory
+    pool.retired_requests = told["retired"] if same_board else told["requests"]
+    pool.spawns = told["spawns"]
+    pool.exits = Counter(told["exits"])
+    pool.watchman.slow, pool.watchman.timeouts = told["slow"], told["timeouts"]
+    for each, (events, gate) in zip(told["generations"], estate.channels, strict=True):
+        generation = Generation(each["number"], None, socket.socket(fileno=events), gate, each["slots"])
+        generation.stage = Stage[each["stage"]]
+        generation.template = each["template"]
+        generation.files = tuple(each["files"])
+        for facts in each["workers"]:
+            _revive(pool, generation, facts)
+        if generation.number == told["current"]:
+            pool.current = generation
+        else:
+            pool.former.append(generation)
+        pool.listen_to(generation)
+    if pool.current is not None:
+        pool.staff.begin(len(pool.current.workers))
+    pool.watchman.begin()
+
+
+def _revive(pool: Pool, generation: Generation, facts: dict[str, Any]) -> Worker:
+    worker = pool.make_worker(generation, facts["slot"])
+    worker.state = State[facts["state"]]
+    for name in _WORKER:
+        setattr(worker, name, facts[name])
+    generation.workers[worker.slot] = worker
+    limits = pool.plan.limits
+    age = pool.reactor.now - worker.since
+    if worker.state is State.BOOTING and limits.boot_timeout:
+        worker.alarm.set(limits.boot_timeout - age)
+    elif worker.state is State.SERVING and limits.max_lifetime:
+        worker.alarm.set(limits.max_lifetime * (1 + 0.1 * worker.slot / pool.board.slots) - age)
+    elif worker.state in (State.LEAVING, State.DYING):
+        worker.alarm.set(worker.grace + 1.0 - age)
+    return worker

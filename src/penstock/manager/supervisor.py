@@ -21,7 +21,7 @@ from penstock.manager.plan import Plan
 from penstock.manager.pool import Pool
 from penstock.manager.privileges import root_warning
 from penstock.manager.reactor import Reactor
-from penstock.manager.reloads import Reloads
+from penstock.manager.reloads import BootFailed, Reloads
 from penstock.manager.scoreboard import Running
 from penstock.manager.snapshot import snapshot
 from penstock.manager.sockets import Sockets
@@ -39,18 +39,6 @@ _LOOK_AT_FILES: Final = 1.0
 
 _ALL_MESSAGES: Final = 2048
 """More than a socket's buffer holds, so that nobody who goes on talking keeps the loop."""
-
-
-class BootFailed(Exception):
-    """The first generation could not be brought into service.
-
-    Attributes:
-        traceback: of the application, or "".
-    """
-
-    def __init__(self, error: str, traceback: str) -> None:
-        super().__init__(error)
-        self.traceback = traceback
 
 
 @final
@@ -133,7 +121,7 @@ class Supervisor:
         return 0
 
     def _tidy_up(self) -> None:
-        for pool in self._all_pools():
+        for pool in self.all_pools():
             pool.kill()
             pool.close()
         self.control.close()
@@ -158,7 +146,7 @@ class Supervisor:
             self.control.let_go()
             self._status_door.let_go()
             os.close(self.lifeline[1])
-            for pool in self._all_pools():
+            for pool in self.all_pools():
                 for each in pool.generations():
                     each.close()
                 pool.files.let_go()
@@ -204,7 +192,7 @@ class Supervisor:
     def worker_gone(self, generation: Generation, *, told: bool) -> None:
         if not told:
             self.reloads.worker_died(generation)
-        if self.stopping and not any(pool.workers() for pool in self._all_pools()):
+        if self.stopping and not any(pool.workers() for pool in self.all_pools()):
             self.reactor.stopped = True
 
     # -- reload
@@ -230,7 +218,8 @@ class Supervisor:
             self._leaving.remove(pool)
             pool.close()
 
-    def _all_pools(self) -> list[Pool]:
+    def all_pools(self) -> list[Pool]:
+        """Those of the plan, and those of the one before that still have processes."""
         return [*self.pools, *self._leaving]
 
     def _first_over(self, error: str, traceback: str) -> None:
@@ -289,7 +278,7 @@ class Supervisor:
 
     def look(self) -> dict[str, Any]:
         """The status."""
-        return snapshot(self.began, self._all_pools(), self.reloads)
+        return snapshot(self.began, self.all_pools(), self.reloads)
 
     def _is_ready(self) -> bool:
         return not self.stopping and all(pool.is_ready() for pool in self.pools)
@@ -310,14 +299,14 @@ class Supervisor:
             return
         self.stopping = True
         self.notifier.stopping("finishing what has been accepted")
-        longest = max(pool.plan.grace for pool in self._all_pools()) + _LATE
+        longest = max(pool.plan.grace for pool in self.all_pools()) + _LATE
         self.notifier.extend_timeout(longest + _LATE)
         self.reloads.end()
         log.info("stopping: %d workers", sum(len(pool.workers()) for pool in self.pools))
         self.sockets.begin_drain()
-        for pool in self._all_pools():
+        for pool in self.all_pools():
             pool.stop(Event.DISMISS if self.sockets.stored else Event.STOP)
-        if any(pool.workers() for pool in self._all_pools()):
+        if any(pool.workers() for pool in self.all_pools()):
             self._deadline.set(longest)
         else:
             self.reactor.stopped = True
@@ -327,7 +316,7 @@ class Supervisor:
         self._kill()
 
     def _kill(self) -> None:
-        for pool in self._all_pools():
+        for pool in self.all_pools():
             pool.kill()
         self.reactor.stopped = True
 
@@ -340,10 +329,10 @@ class Supervisor:
                 return
             if ended is None:
                 return
-            for pool in self._all_pools():
+            for pool in self.all_pools():
                 for generation in pool.generations():
                     pool.hear(generation, _ALL_MESSAGES)
             pid, status = os.waitpid(ended.si_pid, 0)
             # Others are what applications have started and left behind; they come to us as we are the subreaper.
-            any(pool.ended(pid, status) for pool in self._all_pools()) or self._succession.upgrade.ended(pid, status)
+            any(pool.ended(pid, status) for pool in self.all_pools()) or self._succession.upgrade.ended(pid, status)
             self._forget_leaving()

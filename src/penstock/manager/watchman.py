@@ -19,7 +19,7 @@ from penstock.server.notices import log
 _OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 _WRITES: Final = 0.5
-"""Seconds a worker gets to write its stacks; it takes a few milliseconds, but on a busy machine its turn has to come."""
+"""Seconds a worker gets to write its stacks: a few milliseconds, but on a busy machine its turn has to come."""
 
 _SHORTEST: Final = 0.02
 """Seconds between two looks, at least."""

@@ -39,6 +39,9 @@ class Host(Hub[Channel], Protocol):
     def welcome(self, sock: socket.socket) -> Channel:
         """Take in a connection that has been accepted; nothing of it has been read yet."""
 
+    def seat(self, channel: Channel) -> None:
+        """This connection was accepted on the way out; it is served in its turn."""
+
     def close_door(self, door: Door) -> None:
         """No more connections come from this door."""
 
@@ -118,7 +121,7 @@ class Door:
         first = came = self._accept()
         while came is not _Nobody.WAITS and came is not _Nobody.ENTERS:
             if isinstance(came, Channel):
-                came.rest()
+                self._host.seat(came)
             came = self._accept()
         return first is not _Nobody.WAITS
 

@@ -10,6 +10,8 @@ import os
 import socket
 from typing import final
 
+from penstock.server.quiet import has_input
+
 
 @final
 class Exchange:
@@ -55,9 +57,16 @@ class Exchange:
         except OSError:
             return None
         for fd in fds:
-            os.set_inheritable(fd, False)
-            return socket.socket(fileno=fd)
+            try:
+                os.set_inheritable(fd, False)
+                return socket.socket(fileno=fd)
+            except OSError:  # not a socket: one of the workers is not ours any more
+                os.close(fd)
         return None
+
+    def waiting(self) -> bool:
+        """Whether there is a connection to take."""
+        return has_input(self._taking)
 
     def close(self) -> None:
         """Close this process's ends."""

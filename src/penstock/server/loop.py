@@ -25,7 +25,6 @@ from penstock.server.notices import Notices, log, new_reference
 from penstock.server.options import MANY, ServerOptions
 from penstock.server.threads import FRESH_GRACE
 
-
 _RESERVE = 1.0
 """Most seconds of the grace that are kept for the end itself: what is cancelled cleans up, and so does the lifespan.
 When the grace is over the hard end comes, and without them it would come before either."""

@@ -13,7 +13,6 @@ from penstock.server.kinds import Kind, check_kind
 
 if TYPE_CHECKING:
     from penstock.connection.application import ApplicationConnection
-    from penstock.server.tether import Tether
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -75,7 +74,7 @@ class ServerOptions:
     limits: Limits = DEFAULT_LIMITS
     protocol: str = "fastcgi"
     values: Mapping[str, str] = field(default_factory=dict)
-    tether: Tether | None = None
+    tether: Any = None
 
     def __post_init__(self) -> None:
         for name, (kind, what) in _KINDS.items():

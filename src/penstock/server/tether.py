@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
 from penstock.gateways.request import Request
+from penstock.server.channel import Channel
+from penstock.server.door import QUIET
 from penstock.server.gifts import Exchange
 from penstock.server.lifecycle import Lifecycle, State
 from penstock.server.listen import Listener
@@ -160,17 +162,36 @@ class TetheredThreads(ThreadServer):
 
     def _on_gift(self) -> None:
         exchange = self._tether.exchange
-        sock = None if self.draining else exchange.take()
+        with self._drain_lock:
+            sock = None if self._tether.leaving else exchange.take()
+            channel = None if sock is None else self.welcome(sock)
         self.rearm(exchange.fileno())
-        if sock is not None:
-            self.receive(self.welcome(sock))
+        if channel is not None:
+            self.receive(channel)
+
+    def seat(self, channel: Channel) -> None:
+        # Where everybody stops, the first empties the queue; it leaves those to whoever has time for one.
+        channel.given = self._tether.exchange.give(channel.sock)
+        if channel.given:
+            channel.close()
+        else:
+            channel.rest()
 
     def drain(self) -> None:
-        self.unwatch(self._tether.exchange.fileno())
-        # Where everybody stops, what lies there is nobody else's.
-        while not self._tether.leaving and (sock := self._tether.exchange.take()) is not None:
-            self.welcome(sock).rest()
+        gifts = self._tether.exchange.fileno()
+        if self._tether.leaving:
+            self.unwatch(gifts)
+        elif gifts not in self._watched:
+            self.watch(gifts, self._on_gift)  # The gate has never opened, and yet there may be some.
         super().drain()
+
+    def _check_drained(self) -> None:
+        # A connection that another thread of ours takes is seen there or here, not in between.
+        with self._drain_lock:
+            if self._tether.leaving or not self._tether.exchange.waiting():
+                super()._check_drained()
+            else:
+                self.timers.set(self, QUIET)  # Another worker may take it, and then nothing else makes us look.
 
     def _orphaned(self) -> None:
         self.unwatch(self._tether.lifeline)

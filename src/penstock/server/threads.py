@@ -214,6 +214,9 @@ class ThreadServer:
     def discard(self, channel: Channel) -> None:
         self._channels.discard(channel)
 
+    def seat(self, channel: Channel) -> None:
+        channel.rest()
+
     def close_door(self, door: Door) -> None:
         self._doors.discard(door)
 
