@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from bench.trials.contenders import Contender
     from bench.trials.six import Outcome
 
-Figure = tuple[float, str]
-"""What is compared, the smaller the better, and how it is written."""
-
 
 @dataclass
 class Results:
@@ -41,57 +38,58 @@ class Results:
         return [one for one in self.contenders if any(one.name in by_name for by_name in self.outcomes.values())]
 
 
-def _failed(outcomes: list[Outcome]) -> Figure:
+def _failed(outcomes: list[Outcome]) -> str:
     count = sum(sum(outcome.failed.values()) for outcome in outcomes)
-    return count, f"{count:,} of {sum(outcome.requests for outcome in outcomes):,}"
+    return f"{count:,} of {sum(outcome.requests for outcome in outcomes):,}"
 
 
-def _longest(outcomes: list[Outcome]) -> Figure:
-    value = max(outcome.longest_ms or 0.0 for outcome in outcomes)
-    return value, f"{value:,.0f}"
+def _longest(outcomes: list[Outcome]) -> str:
+    return f"{max(outcome.longest_ms or 0.0 for outcome in outcomes):,.0f}"
 
 
-def _stale(outcomes: list[Outcome]) -> Figure:
+def _stale(outcomes: list[Outcome]) -> str:
     # Whoever never came to the new code showed none of the old beside it either; that is no merit.
     if any(outcome.reload_s is None for outcome in outcomes):
-        return math.inf, "the new never came"
-    count = sum(outcome.stale or 0 for outcome in outcomes)
-    return count, f"{count:,}"
+        return "the new never came"
+    return f"{sum(outcome.stale or 0 for outcome in outcomes):,}"
 
 
-def _reload_s(outcomes: list[Outcome]) -> Figure:
-    value = statistics.median(math.inf if outcome.reload_s is None else outcome.reload_s for outcome in outcomes)
-    return value, f"{value:.1f}" if value < math.inf else "never"
+def _seconds(times: list[float | None]) -> str:
+    value = statistics.median(math.inf if time is None else time for time in times)
+    return f"{value:.1f}" if value < math.inf else "never"
 
 
-def _killed(outcomes: list[Outcome]) -> Figure:
-    count = sum(outcome.killed or 0 for outcome in outcomes)
-    return 0, f"{count}"
+def _reload_s(outcomes: list[Outcome]) -> str:
+    return _seconds([outcome.reload_s for outcome in outcomes])
 
 
-def _alive(outcomes: list[Outcome]) -> Figure:
+def _killed(outcomes: list[Outcome]) -> str:
+    return str(sum(outcome.killed or 0 for outcome in outcomes))
+
+
+def _alive(outcomes: list[Outcome]) -> str:
     answered = [outcome.alive or 0 for outcome in outcomes]
     if min(answered) == ASKED:
-        return 0, "yes"
-    return (2, "**no**") if max(answered) == 0 else (1, "in part")
+        return "yes"
+    return "in part" if max(answered) else "**no**"
 
 
-def _stop_s(outcomes: list[Outcome]) -> Figure:
-    value = statistics.median(math.inf if outcome.stop_s is None else outcome.stop_s for outcome in outcomes)
-    return value, f"{value:.1f}" if value < math.inf else "never"
+def _stop_s(outcomes: list[Outcome]) -> str:
+    return _seconds([outcome.stop_s for outcome in outcomes])
 
 
-def _left(outcomes: list[Outcome]) -> Figure:
-    value = max(outcome.left or 0 for outcome in outcomes)
-    return value, str(value)
+def _left(outcomes: list[Outcome]) -> str:
+    return str(max(outcome.left or 0 for outcome in outcomes))
 
 
-def _again_s(outcomes: list[Outcome]) -> Figure:
-    value = max(math.inf if outcome.again_s is None else outcome.again_s for outcome in outcomes)
-    return (value, f"yes, {value:.1f} s") if value < math.inf else (value, "**no**")
+def _again_s(outcomes: list[Outcome]) -> str:
+    times = [outcome.again_s for outcome in outcomes if outcome.again_s is not None]
+    if len(times) == len(outcomes):
+        return f"yes, {max(times):.1f} s"
+    return f"in {len(times)} of {len(outcomes)}" if times else "**no**"
 
 
-ROWS: tuple[tuple[str, str, str, Callable[[list[Outcome]], Figure]], ...] = (
+ROWS: tuple[tuple[str, str, str, Callable[[list[Outcome]], str]], ...] = (
     ("reload", "1. New code, reload", "failed requests", _failed),
     ("reload", "", "longest wait, ms", _longest),
     ("reload", "", "old code after new", _stale),
@@ -123,7 +121,7 @@ def table(results: Results) -> list[str]:
         if not by_name:
             continue
         figures = {name: figure(outcomes) for name, outcomes in by_name.items() if outcomes}
-        cells = [figures[one.name][1] if one.name in figures else "n/a" for one in served]
+        cells = [figures.get(one.name, "n/a") for one in served]
         lines.append(f"| {title} | {what} | {' | '.join(cells)} |")
     return lines
 
