@@ -105,6 +105,10 @@ class Cluster:
         rows = csv.DictReader(self.haproxy("show stat").splitlines())
         return next(int(row[current]) for row in rows if (row[backend], row["svname"]) == (BACKEND, f"s{number}"))
 
+    def is_quiet(self, number: int) -> bool:
+        """Whether HAProxy waits for nothing from its server of that number."""
+        return self.running(number) == 0
+
     def tell(self, host: Host, *words: str) -> None:
         """Run `penstock WORDS` for a host's supervisor."""
         verb, *options = words

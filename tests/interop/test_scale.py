@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 
 import pytest
 
@@ -136,7 +137,7 @@ def test_a_host_that_the_balancer_drains_before_it_is_stopped_loses_nothing_at_a
         for number, host in enumerate(scaled(lan.hosts[:1], lan.hosts * 10)):
             at = number % len(lan.hosts) + 1
             cluster.haproxy(f"set server {BACKEND}/s{at} state drain")
-            assert until(lambda at=at: cluster.running(at) == 0)
+            assert until(partial(cluster.is_quiet, at))
             cluster.tell(host, "stop", "--wait")
             cluster.serve(host)
             cluster.haproxy(f"set server {BACKEND}/s{at} state ready")
