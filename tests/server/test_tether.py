@@ -162,6 +162,24 @@ def test_a_running_request_is_finished_first(tied, number):
     assert "over" in tied.process.stderr
 
 
+@pytest.mark.parametrize("tied", ["1"], indirect=True)
+def test_who_leaves_begins_nothing_more_on_the_connections_it_has(tied):
+    tied.touch("gate")
+    with tied.connect() as busy, tied.connect() as kept:
+        assert kept.ask("/").body == b"hello"
+        busy.send(request("/wait"))
+        tied.process.wait_for("began /wait")
+        tied.process.send_signal(signal.SIGUSR1)
+        kept.send(request("/late"))
+        tied.touch("release")
+        assert busy.answer().body == b"hello"
+        assert tied.ended() == 0
+        # It has been left to others, unread, and there are none here.
+        with pytest.raises(ConnectionResetError):
+            kept.sock.recv(1)
+    assert "began /late" not in tied.process.stderr
+
+
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
     tied.touch("gate")
     with tied.connect() as peer:

@@ -157,6 +157,12 @@ class TetheredThreads(ThreadServer):
             super().open_doors()
             self.watch(self._tether.exchange.fileno(), self._on_gift)
 
+    def receive(self, channel: Channel) -> None:
+        if self._tether.leaving:
+            # Whoever stays reads what has come: nobody is answered by the new code and then by the old.
+            channel.close_if_quiet()
+        super().receive(channel)
+
     def give_away(self, sock: socket.socket) -> bool:
         return self._tether.give(self, sock)
 
