@@ -27,7 +27,7 @@ demo: $(VENV)/.for-demo ## one page through nginx, FastCGI and penstock: prints 
 
 test: $(VENV)/.for-tests ## all tests; names the web servers that they ran behind
 	@tools/webservers.sh
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	@tools/tests.sh $(RUN) $(PYTEST_ARGS)
 
 faults: $(VENV)/.for-tests ## slow, hostile and vanishing peers and hosts at full size; prints what was measured
 	FULL=1 $(RUN) -m pytest --timeout=600 tests/faults tests/interop/test_scale.py $(PYTEST_ARGS)
