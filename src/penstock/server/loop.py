@@ -179,7 +179,12 @@ class LoopServer:
         connecting = self.loop.connect_accepted_socket(lambda: LoopConnection(self, lambda _: True), sock)
         task = self.loop.create_task(connecting)
         self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
+        task.add_done_callback(self.taken)
+
+    def taken(self, task: asyncio.Task[object]) -> None:
+        """A connection that another process has accepted is among ours."""
+        self._taking.discard(task)
+        self._quiet.set()
 
     # -- stopping
 
@@ -221,7 +226,7 @@ class LoopServer:
         self.loop.call_later(FRESH_GRACE, self._close_idle)
         try:
             async with asyncio.timeout_at(until):
-                while self.connections or self._tasks:
+                while self.connections or self._tasks or self._taking:
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:

@@ -54,6 +54,13 @@ class TetheredLoop(LoopServer):
         if sock is not None:
             self.take_in(sock)
 
+    def taken(self, task: asyncio.Task[object]) -> None:
+        super().taken(task)
+        if self._tether.leaving:
+            # Taken just before we were told to leave, perhaps from somebody who left as well: it goes on to who stays.
+            for connection in list(self.connections):
+                connection.close_if_idle()
+
     def drain(self) -> None:
         self.loop.remove_reader(self._tether.exchange.fileno())
         # Where everybody stops, what lies there is nobody else's.
