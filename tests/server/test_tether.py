@@ -14,7 +14,7 @@ from tests.processes import PATIENCE, Process
 from tests.server.peers import Peer, request
 
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, os, signal, socket, sys
 from penstock.gateways.asgi import ASGIGateway
 from penstock.gateways.lifespan import Lifespan
 from penstock.gateways.wsgi import WSGIGateway
@@ -60,9 +60,27 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [b"hello"]
 
+theirs = []
+
+def take_and_leave():
+    ours, other = socket.socketpair()
+    theirs.append(other)
+    tether.exchange.give(ours)
+    ours.close()
+    server._on_gift()
+    server.lifecycle.handlers[signal.SIGUSR1]()
+
 async def aapp(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
+    if scope["path"] == "/take":
+        def when_alone():
+            if server.connections:
+                asyncio.get_running_loop().call_soon(when_alone)
+            else:
+                take_and_leave()
+
+        when_alone()
     if scope["path"] == "/wait":
         await asyncio.to_thread(wait)
     elif scope["path"] == "/fail":
@@ -83,6 +101,7 @@ else:
     server = TetheredThreads(gateway, listeners, options)
 server.tie(tether)
 server.run()
+say(f"left {sum(tether.exchange.take() is not None for _ in range(3))}")
 say("over")
 """
 
@@ -178,6 +197,16 @@ def test_who_leaves_begins_nothing_more_on_the_connections_it_has(tied):
         with pytest.raises(ConnectionResetError):
             kept.sock.recv(1)
     assert "began /late" not in tied.process.stderr
+
+
+@pytest.mark.parametrize("tied", ["loop"], indirect=True)
+def test_a_connection_that_was_just_taken_goes_on_to_others_as_well(tied):
+    tied.touch("gate")
+    with tied.connect() as peer:
+        assert peer.ask("/take").body == b"hello"
+    # It has no connection any more but the one that it takes at that moment.
+    assert tied.ended() == 0
+    assert "left 1" in tied.process.stderr
 
 
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
