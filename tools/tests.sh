@@ -2,7 +2,7 @@
 # Runs all tests in two halves side by side, as most of them wait for other programs; with arguments it is pytest itself.
 #
 #   tools/tests.sh PYTHON [PYTEST_ARG...]
-set -uo pipefail
+set -uom pipefail  # m: a group of its own for the other half, or it would be deaf to SIGINT, and its programs too
 python=$1
 shift
 if [ "$#" -gt 0 ]; then

@@ -98,6 +98,7 @@ class TestTheTemplate:
     def test_that_cannot_be_forked_leaves_nothing_open(self):
         with world("1") as made:
             made.refused = True
+            gc.collect()
             before = len(os.listdir("/proc/self/fd"))
             with pytest.raises(BlockingIOError):
                 made.pool.begin(1, preload=True)
