@@ -182,4 +182,7 @@ def test_nginx_carries_no_websocket_and_the_log_says_which_web_server_does(visit
         response, page = visitor.ask("GET", "/chat", **headers)
         assert response.status == 426
         assert b"does not carry websockets" in page
+    visitor.backend.process.wait_for("lighttpd from 1.4.74")
+    assert visitor.ask("GET", "/broken")[0].status == 500  # its line in the log comes after any that there is of both
+    visitor.backend.process.wait_for("the application failed after its response")
     assert len([line for line in visitor.backend.process.stderr if "lighttpd from 1.4.74" in line]) == 1

@@ -61,10 +61,12 @@ def test_who_is_killed_is_dying():
             assert after is State.DYING, cell
 
 
-def test_who_leaves_is_told_so_exactly_once():
+def test_who_leaves_is_told_so_and_told_again_when_nobody_stays():
     for (before, event), (after, action) in TABLE.items():
-        told = action in (Action.DISMISS, Action.STOP)
-        assert told == (after is State.LEAVING is not before), (before, event)
+        told = action in (Action.DISMISS, Action.STOP, Action.CLOSE)
+        nobody_stays = before is State.LEAVING and event in (Event.STOP, Event.CLOSE)
+        assert told == (nobody_stays or after is State.LEAVING is not before), (before, event)
+        assert not nobody_stays or action is Action.STOP
 
 
 def test_whoever_lives_is_killed_in_the_end_if_it_only_stays():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from types import SimpleNamespace
 
 from penstock.server.lifecycle import Lifecycle
 from tests.server.peers import PLAIN
@@ -31,7 +32,7 @@ def test_a_copy_of_the_descriptor_in_a_child_of_the_application_does_not_keep_th
 def test_a_hard_end_says_how_many_requests_it_cuts_off(monkeypatch, capfd):
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
-    Lifecycle(1, lambda: None, lambda: None, unfinished=lambda: 3).exit_now("out of time")
+    Lifecycle(1, lambda: None, (), unfinished=lambda: 3).exit_now("out of time")
     assert codes == [0]
     assert capfd.readouterr().err == "penstock: out of time: 3 unfinished requests were cut off\n"
 
@@ -40,5 +41,6 @@ def test_a_stop_signal_keeps_newcomers_away_before_anything_else(monkeypatch):
     calls = []
     monkeypatch.setattr("signal.setitimer", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    Lifecycle(1, lambda: calls.append("wake"), lambda: None, lambda: calls.append("keep out")).on_stop_signal()
+    listener = SimpleNamespace(begin_drain=lambda: calls.append("keep out"))
+    Lifecycle(1, lambda: calls.append("wake"), [listener]).on_stop_signal()
     assert calls == ["keep out", "wake"]

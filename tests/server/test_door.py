@@ -49,7 +49,7 @@ def accepting(sock_dir):
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL])
 def test_when_accepting_fails_it_pauses_and_then_goes_on(serve, accepting, monkeypatch, caplog, number):
-    monkeypatch.setattr(door, "_PAUSE", 0.1)
+    monkeypatch.setattr(door, "PAUSE", 0.1)
     listener, watch = accepting
     with serve(hello, listeners=[listener]) as server, server.connect() as kept:
         kept.ask()

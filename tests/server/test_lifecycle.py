@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +37,8 @@ def steps(monkeypatch):
 
 @pytest.fixture
 def lifecycle(steps):
-    return Lifecycle(7.0, lambda: steps.append("wake"), lambda: steps.append("cleanup"))
+    listener = SimpleNamespace(begin_drain=lambda: None, close=lambda: steps.append("cleanup"))
+    return Lifecycle(7.0, lambda: steps.append("wake"), [listener])
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_a_signal_that_the_main_thread_does_not_notice_is_passed_on_to_it(steps)
     def wake() -> None:
         os.write(waking, b"x")
 
-    lifecycle = Lifecycle(7.0, wake, lambda: None)
+    lifecycle = Lifecycle(7.0, wake, ())
 
     def elsewhere() -> None:
         assert waits.wait(PATIENCE)

@@ -2,130 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, Process
-from tests.server.peers import Peer, request
-
-PROGRAM = """
-import asyncio, os, signal, socket, sys
-from penstock.gateways.asgi import ASGIGateway
-from penstock.gateways.lifespan import Lifespan
-from penstock.gateways.wsgi import WSGIGateway
 from penstock.server.gifts import Exchange
-from penstock.server.listen import open_listeners
-from penstock.server.notices import new_reference
-from penstock.server.options import ServerOptions
-from penstock.server.tether import Tether, TetheredThreads
-from penstock.server.tether_loop import TetheredLoop
-
-kind, folder = sys.argv[1:]
-
-def say(words):
-    os.write(2, f"{words}\\n".encode())
-
-def wait():
-    with open(f"{folder}/release") as release:
-        release.read()
-
-class Tied(Tether):
-    def ready(self):
-        say("ready")
-
-    def most_connections(self, now):
-        say(f"connections {now}")
-        return 100
-
-    def reopen(self):
-        say("reopened")
-
-    def began(self, params):
-        say(f"began {params['REQUEST_URI']}")
-        return params["REQUEST_URI"]
-
-    def ended(self, ticket):
-        say(f"ended {ticket}")
-
-def app(environ, start_response):
-    if environ["PATH_INFO"] == "/wait":
-        wait()
-    elif environ["PATH_INFO"] == "/fail":
-        raise RuntimeError("no")
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
-    return [b"hello"]
-
-theirs = []
-
-def take_and_leave():
-    ours, other = socket.socketpair()
-    theirs.append(other)
-    tether.exchange.give(ours)
-    ours.close()
-    server._on_gift()
-    server.lifecycle.handlers[signal.SIGUSR1]()
-
-async def aapp(scope, receive, send):
-    if scope["type"] != "http":
-        raise NotImplementedError
-    if scope["path"] == "/take":
-        def when_alone():
-            if server.connections:
-                asyncio.get_running_loop().call_soon(when_alone)
-            else:
-                take_and_leave()
-
-        when_alone()
-    if scope["path"] == "/wait":
-        await asyncio.to_thread(wait)
-    elif scope["path"] == "/fail":
-        raise RuntimeError("no")
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
-    await send({"type": "http.response.body", "body": b"hello"})
-
-listeners = open_listeners(f"unix:{folder}/s")
-gate, lifeline = (os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NONBLOCK) for name in ("gate", "lifeline"))
-tether = Tied(gate, lifeline, Exchange())
-options = ServerOptions.of(threads=1 if kind == "loop" else int(kind), graceful_timeout=30.0)
-if kind == "loop":
-    lifespan = Lifespan(aapp)
-    gateway = ASGIGateway(aapp, new_reference=new_reference, state=lifespan.state)
-    server = TetheredLoop(gateway, listeners, options, None, lifespan)
-else:
-    gateway = WSGIGateway(app, new_reference=new_reference, multithread=False, multiprocess=True)
-    server = TetheredThreads(gateway, listeners, options)
-server.tie(tether)
-server.run()
-say(f"left {sum(tether.exchange.take() is not None for _ in range(3))}")
-say("over")
-"""
-
-
-class Tied:
-    """A server that waits at its gate; each of its descriptors is a named pipe."""
-
-    def __init__(self, process: Process, folder: Path) -> None:
-        process.wait_for("^ready$")
-        self.process = process
-        self.folder = folder
-
-    def touch(self, name: str) -> None:
-        """The other end of a pipe is opened and closed again, so that this one can be read from."""
-        os.close(os.open(self.folder / name, os.O_WRONLY))
-
-    def connect(self) -> Peer:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(PATIENCE)
-        sock.connect(f"{self.folder}/s")
-        return Peer(sock)
-
-    def ended(self) -> int:
-        return self.process.wait()
+from penstock.server.tether import Tether
+from tests.processes import PATIENCE
+from tests.server.peers import request
+from tests.server.tied import PROGRAM, Tied
 
 
 @pytest.fixture(params=["1", "3", "loop"])
@@ -209,6 +98,15 @@ def test_a_connection_that_was_just_taken_goes_on_to_others_as_well(tied):
     assert "left 1" in tied.process.stderr
 
 
+@pytest.mark.parametrize("tied", ["loop", "asyncio"], indirect=True)
+def test_who_is_accepted_in_the_last_moment_is_served(tied):
+    tied.touch("gate")
+    with tied.connect() as peer:
+        assert peer.ask("/connect").body == b"hello"
+    assert tied.ended() == 0
+    tied.process.wait_for("^received .*hello|^one waits in the queue$")
+
+
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
     tied.touch("gate")
     with tied.connect() as peer:
@@ -221,6 +119,74 @@ def test_who_stops_serves_those_who_wait_in_the_queue(tied):
             assert peer.answer().body == b"hello"
             assert other.answer().body == b"hello"
     assert tied.ended() == 0
+
+
+@pytest.mark.parametrize("tied", ["1"], indirect=True)
+def test_who_closes_leaves_those_who_wait_to_a_successor_and_finishes_what_it_has(tied):
+    tied.touch("gate")
+    with tied.connect() as busy, tied.connect() as kept:
+        assert kept.ask("/").body == b"hello"
+        busy.send(request("/wait"))
+        tied.process.wait_for("began /wait")
+        kept.send(request("/late"))
+        tied.process.send_signal(signal.SIGWINCH)
+        with tied.connect():
+            tied.touch("release")
+            assert busy.answer().body == b"hello"
+            assert kept.answer().body == b"hello"
+            assert tied.ended() == 0
+    assert "one waits in the queue" in tied.process.stderr
+    assert "left 0" in tied.process.stderr
+
+
+@pytest.mark.parametrize("tied", ["3", "loop"], indirect=True)
+def test_who_leaves_keeps_its_connections_once_nobody_stays(tied):
+    tied.touch("gate")
+    with tied.connect() as busy, tied.connect() as kept:
+        assert kept.ask("/").body == b"hello"
+        busy.send(request("/wait"))
+        tied.process.wait_for("began /wait")
+        tied.process.send_signal(signal.SIGUSR1)
+        tied.process.wait_for("given True")
+        kept.send(request("/late"))
+        tied.process.send_signal(signal.SIGTERM)
+        tied.touch("release")
+        assert busy.answer().body == b"hello"
+        assert kept.answer().body == b"hello"
+    assert tied.ended() == 0
+
+
+class Plain(Tether):
+    """A tether that wants to know nothing."""
+
+    def ready(self):
+        pass
+
+    def most_connections(self, now):
+        return now
+
+    def began(self, params):
+        pass
+
+    def ended(self, ticket):
+        pass
+
+
+def test_only_who_has_been_let_in_and_stays_takes_what_others_have_left():
+    waits, opens = os.pipe()
+    exchange = Exchange()
+    tether = Plain(waits, -1, exchange)
+    with contextlib.closing(exchange), socket.socket() as left:
+        assert exchange.give(left)
+        assert tether.take() is None
+        os.close(opens)
+        tether.leaving = True
+        assert tether.take() is None
+        tether.leaving = False
+        taken = tether.take()
+        assert taken is not None
+        taken.close()
+    os.close(waits)
 
 
 def test_one_that_is_told_at_the_gate_leaves_it(tied):

@@ -16,12 +16,12 @@ from penstock.manager.messages import make_pair
 from penstock.manager.nest import Became, Nest
 from penstock.manager.reactor import Alarm
 from penstock.manager.template import run_template
-from penstock.server.tether import LEAVE, STOP
+from penstock.server.tether import CLOSE, LEAVE, STOP
 
 _LAST_RESORT: Final = 5.0
 """Seconds after which SIGKILL is sent once more."""
 
-_SIGNALS: Final = {Action.DISMISS: LEAVE, Action.STOP: STOP, Action.KILL: signal.SIGKILL}
+_SIGNALS: Final = {Action.DISMISS: LEAVE, Action.CLOSE: CLOSE, Action.STOP: STOP, Action.KILL: signal.SIGKILL}
 
 
 class Stage(Enum):

@@ -292,8 +292,9 @@ class Pool:
         self.staff.end()
         for generation in self.generations():
             generation.end_template()
-            for worker in list(generation.workers.values()):
-                self.meet(worker, event)
+        # Those who leave already first, for they give their connections to the others, who would be gone.
+        for worker in sorted(self.workers(), key=lambda worker: worker.state is not State.LEAVING):
+            self.meet(worker, event)
 
     def is_ready(self) -> bool:
         """Whether a request would be served now; one that comes may boot a worker that serves it."""
@@ -301,8 +302,7 @@ class Pool:
 
     def is_over(self) -> bool:
         """Whether it has stopped and all its processes have ended."""
-        alive = any(generation.workers or generation.template for generation in self.generations())
-        return self.stopping and not alive
+        return self.stopping and not any(each.workers or each.template for each in self.generations())
 
     def close(self) -> None:
         """Give everything back but the listeners."""

@@ -305,7 +305,7 @@ class Supervisor:
         log.info("stopping: %d workers", sum(len(pool.workers()) for pool in self.pools))
         self.sockets.begin_drain()
         for pool in self.all_pools():
-            pool.stop(Event.DISMISS if self.sockets.stored else Event.STOP)
+            pool.stop(Event.CLOSE if self.sockets.stored else Event.STOP)
         if any(pool.workers() for pool in self.all_pools()):
             self._deadline.set(longest)
         else:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
-from enum import Enum
 from typing import Final, Protocol, final
 
+from penstock.server.accepting import PAUSE, Nobody, accept
 from penstock.server.channel import Channel
 from penstock.server.hub import Hub
 from penstock.server.listen import Listener
 from penstock.server.notices import Notices, log
-
-_LEFT: Final = frozenset(
-    {
-        errno.ECONNABORTED,
-        # Linux passes on what happened to the connection before it was accepted (accept(2)).
-        *(errno.ENETDOWN, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH),
-        errno.EPERM,  # a firewall said no
-    }
-)
-_PAUSE: Final = 0.25
-"""Seconds without accepting once that fails, mostly for want of descriptors; trying at once again would spin."""
 
 QUIET: Final = 0.02
 """Seconds without a newcomer after which a draining listener is closed."""
@@ -46,14 +34,6 @@ class Host(Hub[Channel], Protocol):
         """No more connections come from this door."""
 
 
-class _Nobody(Enum):
-    """Why nobody came in."""
-
-    WAITS = "the queue is empty"
-    ENTERS = "accepting fails"
-    STAYS = "the one who came was turned away, or has left"
-
-
 @final
 class Door:
     """The listener's place in the server's loop; a lock keeps its end apart from the last newcomer."""
@@ -75,9 +55,9 @@ class Door:
             if self._drain_until or self._listener.others_accept:
                 return
             came = self._accept()
-            if came is _Nobody.ENTERS:
+            if came is Nobody.ENTERS:
                 host.unwatch(self._fd)
-                host.timers.set(self, _PAUSE)
+                host.timers.set(self, PAUSE)
                 return
             # Others may accept while this thread serves the newcomer.
             host.rearm(self._fd)
@@ -119,37 +99,21 @@ class Door:
     def _empty_queue(self) -> bool:
         """Let everybody in before anybody is served, for serving may take longer than the drain; false if none came."""
         first = came = self._accept()
-        while came is not _Nobody.WAITS and came is not _Nobody.ENTERS:
+        while came is not Nobody.WAITS and came is not Nobody.ENTERS:
             if isinstance(came, Channel):
                 self._host.seat(came)
             came = self._accept()
-        return first is not _Nobody.WAITS
+        return first is not Nobody.WAITS
 
-    def _accept(self) -> Channel | _Nobody:
-        listener = self._listener
-        try:
-            sock, peer = listener.socket.accept()
-        except BlockingIOError:
-            return _Nobody.WAITS
-        except OSError as error:
-            if error.errno in _LEFT:
-                return _Nobody.STAYS
-            again = "" if self._drain_until else f"; trying again in {_PAUSE} s"
-            self._host.notices.warn(f"{listener.address}: cannot accept: {error.strerror}{again}")
-            return _Nobody.ENTERS
-        if not listener.allows(peer):
-            sock.close()
-            self._host.notices.warn(
-                f"{listener.address}: a connection from {peer[0]} was refused: not in the allow-list"
-            )
-            return _Nobody.STAYS
-        if sock.gettimeout() is not None:
-            # The application has called socket.setdefaulttimeout(), and no read of ours may wait for that.
-            sock.setblocking(False)
+    def _accept(self) -> Channel | Nobody:
+        failing = "" if self._drain_until else f"; trying again in {PAUSE} s"
+        sock = accept(self._listener, self._host.notices, failing)
+        if isinstance(sock, Nobody):
+            return sock
         try:
             return self._host.welcome(sock)
         except Exception:
             # Nobody expects this; but the door must stay open for the others.
             sock.close()
-            log.exception("%s: a connection could not be taken in; this is a fault of penstock", listener.address)
-            return _Nobody.STAYS
+            log.exception("%s: a connection could not be taken in; a fault of penstock", self._listener.address)
+            return Nobody.STAYS

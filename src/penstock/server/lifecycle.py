@@ -12,11 +12,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """What a web server, a supervisor or a keyboard sends to end an application (SIGUSR1: the FastCGI convention)."""
@@ -38,14 +38,21 @@ class State(Enum):
     STOPPED = "stopped"
 
 
+class Place(Protocol):
+    """What is known here of a listener."""
+
+    def begin_drain(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Lifecycle:
     """The state of one server and its way down.
 
     Args:
         grace: seconds between the first stop and the hard end.
         wake: makes the server's threads look at the state; must be safe to call from a signal handler.
-        cleanup: what must not be left behind even by a hard end, such as the socket's path.
-        keep_out: keeps newcomers away while the server stops; called inside a signal handler, perhaps twice.
+        listeners: are kept empty while the server stops, and closed even by a hard end, which would leave paths behind.
         unfinished: how many requests a hard end would cut off.
     """
 
@@ -53,8 +60,7 @@ class Lifecycle:
         self,
         grace: float,
         wake: Callable[[], None],
-        cleanup: Callable[[], None],
-        keep_out: Callable[[], None] = lambda: None,
+        listeners: Sequence[Place],
         unfinished: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = State.RUNNING
@@ -62,8 +68,7 @@ class Lifecycle:
         self._kicks = False
         self._looked_up = 0
         self._wake = wake
-        self._cleanup = cleanup
-        self._keep_out = keep_out
+        self._listeners = listeners
         self._unfinished = unfinished
         self.handlers: dict[int, Callable[..., object]] = dict.fromkeys(STOP_SIGNALS, self.on_stop_signal)
         """What is done on each signal while `signals` or an event loop listens to them."""
@@ -74,9 +79,19 @@ class Lifecycle:
             self.state = State.DRAINING
             self._wake()
 
+    def keep_out(self) -> None:
+        """Keep newcomers away, as far as the system can; safe from a signal handler, and again is harmless."""
+        for listener in self._listeners:
+            listener.begin_drain()
+
+    def close_listeners(self) -> None:
+        """Stop listening; again is harmless."""
+        for listener in self._listeners:
+            listener.close()
+
     def exit_now(self, reason: str = "told a second time to stop") -> None:
         """End the process at once with status 0; connections break, nothing else is left behind."""
-        self._cleanup()
+        self.close_listeners()
         cut = self._unfinished()
         if cut:
             # Not through the log: the signal may have interrupted it.
@@ -97,7 +112,7 @@ class Lifecycle:
             self.exit_now()
         # At once, for the only thread may be busy with a request for long, and a successor may wait for the place.
         with contextlib.suppress(Exception):
-            self._keep_out()
+            self.keep_out()
         self.stop()
         # An alarm reaches the main thread even while it sits in a handler, which no timer of ours does.
         late = f"not finished {self._grace:g} s after the stop"

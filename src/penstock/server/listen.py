@@ -46,7 +46,7 @@ class Listener:
     Attributes:
         socket: non-blocking, close-on-exec.
         address: for logs: `unix:/run/app.sock`, `127.0.0.1:9000` with the real port, `unix:/run/app.sock (fd:0)`.
-        others_accept: others accept here too, so whoever stops closes at once and leaves the queue to them.
+        others_accept: others accept here too, or will, so whoever stops closes at once and leaves the queue to them.
         file: what is ours of a unix socket's path; None if nothing is.
         is_unix: whether its peers are judged by the file's permissions instead of the allow-list.
         warnings: sentences for the log, told once at start.

@@ -15,13 +15,14 @@ from typing import Any
 from penstock.gateways.lifespan import Lifespan
 from penstock.gateways.request import AsyncGateway
 from penstock.gateways.response import error_page
+from penstock.server.accepting import PAUSE, Nobody, accept
 from penstock.server.accesslog import AccessLog
 from penstock.server.door import MOST_DRAIN, QUIET
 from penstock.server.lifecycle import Lifecycle
 from penstock.server.listen import Listener
 from penstock.server.loop_connection import LoopConnection
 from penstock.server.loop_exchange import LoopExchange
-from penstock.server.notices import Notices, log, new_reference
+from penstock.server.notices import Notices, log, log_fault, new_reference
 from penstock.server.options import MANY, ServerOptions
 from penstock.server.threads import FRESH_GRACE
 
@@ -69,8 +70,7 @@ class LoopServer:
         self.lifecycle = Lifecycle(
             options.graceful_timeout,
             self._wake,
-            self._close_listeners,
-            self._keep_out,
+            listeners,
             lambda: sum(len(connection.exchanges) for connection in self.connections),
         )
         self.gateway = gateway
@@ -94,7 +94,7 @@ class LoopServer:
         try:
             self.loop.run_until_complete(self._main())
         finally:
-            self._close_listeners()
+            self.lifecycle.close_listeners()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             # A thread that is stuck would keep the process for ever; while we wait for it, the hard end still comes.
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
@@ -126,19 +126,11 @@ class LoopServer:
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.stopping.set)
 
-    def _keep_out(self) -> None:
-        for listener in self.listeners:
-            listener.begin_drain()
-
-    def _close_listeners(self) -> None:
-        for listener in self.listeners:
-            listener.close()
-
     async def _main(self) -> None:
         if self._lifespan is not None:
             await self._lifespan.startup()
         self._obey_signals()
-        servers = await self.open_doors()
+        await self.open_doors()
         await self.stopping.wait()
         grace = self.options.graceful_timeout
         ends = self.loop.time() + grace
@@ -149,7 +141,7 @@ class LoopServer:
             grace,
         )
         self.drain()
-        await self._drain_listeners(servers)
+        await self._drain_listeners()
         await self._drain_connections(ends - reserve, reserve / 2)
         if self._lifespan is not None:
             await self._lifespan.shutdown(max(0.0, ends - reserve / 5 - self.loop.time()))
@@ -159,32 +151,41 @@ class LoopServer:
             for number, handler in self.lifecycle.handlers.items():
                 self.loop.add_signal_handler(number, handler)
 
-    async def open_doors(self) -> list[asyncio.Server]:
+    async def open_doors(self) -> None:
         """Begin to accept; called once as the server starts."""
-        return [await self._open(listener) for listener in self.listeners]
+        for listener in self.listeners:
+            self._open(listener)
 
-    async def _open(self, listener: Listener) -> asyncio.Server:
-        def connection() -> LoopConnection:
-            self._newcomers += 1
-            return LoopConnection(self, listener.allows)
+    def _open(self, listener: Listener) -> None:
+        # Not by asyncio's server: one that closes drops what it has accepted a moment before.
+        if listener.socket.fileno() >= 0:
+            self.loop.add_reader(listener.socket, self._accept, listener)
 
-        backlog = 2048
-        if listener.is_unix:
-            return await self.loop.create_unix_server(connection, sock=listener.socket, backlog=backlog)
-        return await self.loop.create_server(connection, sock=listener.socket, backlog=backlog)
+    def _accept(self, listener: Listener) -> None:
+        if listener.others_accept:
+            return
+        came = accept(listener, self.notices, f"; trying again in {PAUSE} s")
+        if came is Nobody.ENTERS:
+            self.loop.remove_reader(listener.socket)
+            self.loop.call_later(PAUSE, self._open, listener)
+        elif not isinstance(came, Nobody):
+            self.take_in(came)
 
     def take_in(self, sock: socket.socket) -> None:
-        """Serve a connection that another process has accepted."""
+        """Serve a connection that has been accepted, here or by another process."""
         self._newcomers += 1
-        connecting = self.loop.connect_accepted_socket(lambda: LoopConnection(self, lambda _: True), sock)
+        connecting = self.loop.connect_accepted_socket(lambda: LoopConnection(self), sock)
         task = self.loop.create_task(connecting)
         self._taking.add(task)
         task.add_done_callback(self.taken)
 
     def taken(self, task: asyncio.Task[object]) -> None:
-        """A connection that another process has accepted is among ours."""
+        """A connection is among ours."""
         self._taking.discard(task)
         self._quiet.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log_fault(error)
 
     # -- stopping
 
@@ -196,10 +197,13 @@ class LoopServer:
         """Leave an idle connection to others, if there are any who take it."""
         return False
 
-    async def _drain_listeners(self, servers: Sequence[asyncio.Server]) -> None:
+    def take_more(self) -> bool:
+        """Take in a connection that others have left to us, if there is one."""
+        return False
+
+    async def _drain_listeners(self) -> None:
         """Keep newcomers away where the system can, accept those who wait, then close."""
-        for listener in self.listeners:
-            listener.begin_drain()
+        self.lifecycle.keep_out()
         # What others accept from as well is left to them at once.
         ours = not all(listener.others_accept for listener in self.listeners)
         until = self.loop.time() + (MOST_DRAIN if ours else 0.0)
@@ -207,8 +211,9 @@ class LoopServer:
         while seen != self._newcomers and self.loop.time() < until:
             seen = self._newcomers
             await asyncio.sleep(QUIET)
-        for server in servers:
-            server.close()
+        for listener in self.listeners:
+            self.loop.remove_reader(listener.socket)
+        self.lifecycle.close_listeners()
 
     async def _drain_connections(self, until: float, cleaning: float) -> None:
         """Close what is idle, let requests and what runs behind them finish, and cancel what takes too long.
@@ -226,7 +231,7 @@ class LoopServer:
         self.loop.call_later(FRESH_GRACE, self._close_idle)
         try:
             async with asyncio.timeout_at(until):
-                while self.connections or self._tasks or self._taking:
+                while self.connections or self._tasks or self._taking or self.take_more():
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable
 from typing import Final, Protocol, cast, final
 
 from penstock.connection.events import (
@@ -66,13 +65,12 @@ class LoopConnection(asyncio.Protocol):
         congested: the web server takes no more output for now.
     """
 
-    def __init__(self, hub: LoopHub, allows: Callable[[object], bool]) -> None:
+    def __init__(self, hub: LoopHub) -> None:
         self.protocol = hub.options.connection(hub.options.limits, hub.options.roles, hub.values)
         self.exchanges: dict[int, LoopExchange] = {}
         self.congested = False
         self.served = 0
         self._hub = hub
-        self._allows = allows
         self._doomed = False
         self._lingering = False
         self._reading = True
@@ -86,11 +84,6 @@ class LoopConnection(asyncio.Protocol):
         # uvloop's transports are not asyncio's by inheritance.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        peer = transport.get_extra_info("peername")
-        if not self._allows(peer):
-            self._hub.notices.warn(f"a connection from {peer[0]} was refused: not in the allow-list")
-            self._transport.abort()
-            return
         self._hub.connections.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -12,7 +13,6 @@ from typing import Any, Final, Protocol, final
 
 from penstock.gateways.request import Request
 from penstock.server.channel import Channel
-from penstock.server.door import QUIET
 from penstock.server.gifts import Exchange
 from penstock.server.lifecycle import Lifecycle, State
 from penstock.server.listen import Listener
@@ -22,7 +22,10 @@ LEAVE: Final = signal.SIGUSR1
 """Leave: stop accepting at once, for others accept here, and finish what runs."""
 
 STOP: Final = signal.SIGTERM
-"""Stop: accept what waits in the queues, then finish what runs."""
+"""Stop: accept what waits in the queues, then finish what runs. To one that leaves: the others do not stay either."""
+
+CLOSE: Final = signal.SIGWINCH
+"""Stop accepting at once, for the queues are kept for somebody who comes later, then finish what runs."""
 
 STOP_NOW: Final = signal.SIGQUIT
 """End the process at once."""
@@ -51,7 +54,7 @@ class Tether:
         exchange: where the workers of a pool leave connections for each other.
 
     Attributes:
-        leaving: others go on.
+        leaving: others go on, and take the connections that are left to them.
         capacity: requests that the server runs at a time.
     """
 
@@ -95,28 +98,47 @@ class Tether:
         """Leave an idle connection to the others, if they stay and this server does not, or has too many."""
         return (self.leaving or not server.draining) and self.exchange.give(sock)
 
+    def take(self) -> socket.socket | None:
+        """A connection that others have left; None when there is none, or it is for others.
+
+        Those are the ones who stay, or who have been let in.
+        """
+        return None if self.leaving or not _can_read(self.gate) else self.exchange.take()
+
     def bind(self, lifecycle: Lifecycle, listeners: Sequence[Listener]) -> None:
         """Make a server obey its supervisor's signals, and no longer those of a web server or a keyboard."""
 
         def stop(*_: object) -> None:
             # A supervisor says it once; what has to end at once it tells otherwise.
+            self.leaving = False
             if lifecycle.state is State.RUNNING:
+                lifecycle.on_stop_signal()
+
+        def close(*_: object) -> None:
+            if lifecycle.state is State.RUNNING:
+                for listener in listeners:
+                    listener.others_accept = True
                 lifecycle.on_stop_signal()
 
         def leave(*_: object) -> None:
             if lifecycle.state is State.RUNNING:
                 self.leaving = True
-                for listener in listeners:
-                    listener.others_accept = True
-                lifecycle.on_stop_signal()
+                close()
 
         lifecycle.handlers = {
             LEAVE: leave,
+            CLOSE: close,
             STOP: stop,
             STOP_NOW: lambda *_: lifecycle.exit_now("told to stop at once"),
             signal.SIGINT: lambda *_: None,
             REOPEN: lambda *_: self.reopen(),
         }
+
+
+def _can_read(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @final
@@ -167,13 +189,16 @@ class TetheredThreads(ThreadServer):
         return self._tether.give(self, sock)
 
     def _on_gift(self) -> None:
-        exchange = self._tether.exchange
         with self._drain_lock:
-            sock = None if self._tether.leaving else exchange.take()
-            channel = None if sock is None else self.welcome(sock)
-        self.rearm(exchange.fileno())
+            channel = self._take_gift()
+        self.rearm(self._tether.exchange.fileno())
         if channel is not None:
             self.receive(channel)
+
+    def _take_gift(self) -> Channel | None:
+        """With `_drain_lock` held, for a connection has to be seen in the exchange or here, not in between."""
+        sock = None if self.lifecycle.state is State.STOPPED else self._tether.take()
+        return None if sock is None else self.welcome(sock)
 
     def seat(self, channel: Channel) -> None:
         # Where everybody stops, the first empties the queue; it leaves those to whoever has time for one.
@@ -192,13 +217,15 @@ class TetheredThreads(ThreadServer):
         super().drain()
 
     def _check_drained(self) -> None:
-        # A connection that another thread of ours takes is seen there or here, not in between.
         with self._drain_lock:
-            if self._tether.leaving or not self._tether.exchange.waiting():
+            # Whoever is done looks once more, so what anybody has left is served by the last one at the latest.
+            channel = self._take_gift() if self.is_drained() else None
+            if channel is None:
                 super()._check_drained()
-            else:
-                self.timers.set(self, QUIET)  # Another worker may take it, and then nothing else makes us look.
+        if channel is not None:
+            self.receive(channel)
 
     def _orphaned(self) -> None:
         self.unwatch(self._tether.lifeline)
+        self._tether.leaving = False
         self.stop()

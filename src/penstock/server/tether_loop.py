@@ -30,7 +30,7 @@ class TetheredLoop(LoopServer):
 
         self.gateway = watched
 
-    async def open_doors(self) -> list[asyncio.Server]:
+    async def open_doors(self) -> None:
         tether, loop = self._tether, self.loop
         opened = asyncio.Event()
         loop.add_reader(tether.lifeline, self._orphaned)
@@ -42,17 +42,18 @@ class TetheredLoop(LoopServer):
             waiter.cancel()
         loop.remove_reader(tether.gate)
         if self.stopping.is_set():
-            return []
-        loop.add_reader(tether.exchange.fileno(), self._on_gift)
-        return await super().open_doors()
+            return
+        loop.add_reader(tether.exchange.fileno(), self.take_more)
+        await super().open_doors()
 
     def give_away(self, sock: socket.socket) -> bool:
         return self._tether.give(self, sock)
 
-    def _on_gift(self) -> None:
-        sock = self._tether.exchange.take()
+    def take_more(self) -> bool:
+        sock = self._tether.take()
         if sock is not None:
             self.take_in(sock)
+        return sock is not None
 
     def taken(self, task: asyncio.Task[object]) -> None:
         super().taken(task)
@@ -63,11 +64,11 @@ class TetheredLoop(LoopServer):
 
     def drain(self) -> None:
         self.loop.remove_reader(self._tether.exchange.fileno())
-        # Where everybody stops, what lies there is nobody else's.
-        while not self._tether.leaving and (sock := self._tether.exchange.take()) is not None:
-            self.take_in(sock)
+        while self.take_more():
+            pass  # Where everybody stops, what lies there is nobody else's.
         super().drain()
 
     def _orphaned(self) -> None:
         self.loop.remove_reader(self._tether.lifeline)
+        self._tether.leaving = False
         self.stop()

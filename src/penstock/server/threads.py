@@ -79,9 +79,7 @@ class ThreadServer:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._drain_lock = threading.Lock()
-        self.lifecycle = Lifecycle(
-            options.graceful_timeout, self._wake, self._close_listeners, self._keep_out, self._unfinished
-        )
+        self.lifecycle = Lifecycle(options.graceful_timeout, self._wake, listeners, self._unfinished)
         # One thread that waits for a body lets the other requests of its connection wait too.
         self._values = options.answers(options.threads, multiplexed=self.shared or not options.stream_body)
 
@@ -104,7 +102,7 @@ class ThreadServer:
                 for thread in others:
                     thread.join()
         finally:
-            self._close_listeners()
+            self.lifecycle.close_listeners()
         self._poller.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -183,20 +181,16 @@ class ThreadServer:
         for channel in list(self._channels):
             channel.close_if_quiet()
 
-    def _check_drained(self) -> None:
-        if not self._doors and not self._channels and not self._ready:
-            self.lifecycle.state = State.STOPPED
+    def is_drained(self) -> bool:
+        """Whether nobody is here any more, and nobody comes."""
+        return not self._doors and not self._channels and not self._ready
 
-    def _keep_out(self) -> None:
-        for listener in self.listeners:
-            listener.begin_drain()
+    def _check_drained(self) -> None:
+        if self.is_drained():
+            self.lifecycle.state = State.STOPPED
 
     def _unfinished(self) -> int:
         return sum(len(channel.open) for channel in list(self._channels))
-
-    def _close_listeners(self) -> None:
-        for listener in self.listeners:
-            listener.close()
 
     # -- what channels and doors ask of their hub
 

@@ -170,7 +170,7 @@ class OneConnection(ThreadServer):
 
     def __init__(self, sock: socket.socket, answer: Any) -> None:
         super().__init__(OutputGateway(partial(self._first, answer)), [], OPTIONS)
-        self.lifecycle = _NoSignals(OPTIONS.graceful_timeout, self._wake, lambda: None)
+        self.lifecycle = _NoSignals(OPTIONS.graceful_timeout, self._wake, ())
         sock.settimeout(None)
         self.welcome(sock).rest()
 
