@@ -56,9 +56,7 @@ def test_each_request_is_told_from_its_beginning_to_its_end(tied):
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["leave", "stop"])
 def test_a_running_request_is_finished_first(tied, number):
     tied.touch("gate")
-    with tied.connect() as peer:
-        peer.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.busy() as peer:
         tied.process.send_signal(number)
         # A second word changes nothing: what has to end at once is told otherwise.
         tied.process.send_signal(number)
@@ -73,10 +71,7 @@ def test_a_running_request_is_finished_first(tied, number):
 @pytest.mark.parametrize("tied", ["1"], indirect=True)
 def test_who_leaves_begins_nothing_more_on_the_connections_it_has(tied):
     tied.touch("gate")
-    with tied.connect() as busy, tied.connect() as kept:
-        assert kept.ask("/").body == b"hello"
-        busy.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.kept() as kept, tied.busy() as busy:
         tied.process.send_signal(signal.SIGUSR1)
         kept.send(request("/late"))
         tied.touch("release")
@@ -109,9 +104,7 @@ def test_who_is_accepted_in_the_last_moment_is_served(tied):
 
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
     tied.touch("gate")
-    with tied.connect() as peer:
-        peer.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.busy() as peer:
         with tied.connect() as other:
             other.send(request("/"))
             tied.process.send_signal(signal.SIGTERM)
@@ -124,10 +117,7 @@ def test_who_stops_serves_those_who_wait_in_the_queue(tied):
 @pytest.mark.parametrize("tied", ["1"], indirect=True)
 def test_who_closes_leaves_those_who_wait_to_a_successor_and_finishes_what_it_has(tied):
     tied.touch("gate")
-    with tied.connect() as busy, tied.connect() as kept:
-        assert kept.ask("/").body == b"hello"
-        busy.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.kept() as kept, tied.busy() as busy:
         kept.send(request("/late"))
         tied.process.send_signal(signal.SIGWINCH)
         with tied.connect():
@@ -142,10 +132,7 @@ def test_who_closes_leaves_those_who_wait_to_a_successor_and_finishes_what_it_ha
 @pytest.mark.parametrize("tied", ["3", "loop"], indirect=True)
 def test_who_leaves_keeps_its_connections_once_nobody_stays(tied):
     tied.touch("gate")
-    with tied.connect() as busy, tied.connect() as kept:
-        assert kept.ask("/").body == b"hello"
-        busy.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.kept() as kept, tied.busy() as busy:
         tied.process.send_signal(signal.SIGUSR1)
         tied.process.wait_for("given True")
         kept.send(request("/late"))
@@ -197,9 +184,7 @@ def test_one_that_is_told_at_the_gate_leaves_it(tied):
 
 def test_the_hard_end_waits_for_nobody(tied):
     tied.touch("gate")
-    with tied.connect() as peer:
-        peer.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.busy() as peer:
         tied.process.send_signal(signal.SIGQUIT)
         assert tied.ended() == 0
         assert peer.record() is None
@@ -208,10 +193,7 @@ def test_the_hard_end_waits_for_nobody(tied):
 
 def test_a_supervisor_that_is_gone_is_the_end_after_what_runs(tied):
     tied.touch("gate")
-    with tied.connect() as peer, tied.connect() as idle:
-        assert idle.ask("/").body == b"hello"
-        peer.send(request("/wait"))
-        tied.process.wait_for("began /wait")
+    with tied.kept(), tied.busy() as peer:
         tied.touch("lifeline")
         tied.touch("release")
         assert peer.answer().body == b"hello"

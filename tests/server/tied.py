@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.processes import PATIENCE, Process
-from tests.server.peers import Peer
+from tests.server.peers import Peer, request
 
 PROGRAM = """
 import asyncio, os, signal, socket, sys
@@ -150,6 +152,21 @@ class Tied:
         sock.settimeout(PATIENCE)
         sock.connect(f"{self.folder}/s")
         return Peer(sock)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[Peer]:
+        """An idle connection that has been answered once."""
+        with self.connect() as peer:
+            assert peer.ask("/").body == b"hello"
+            yield peer
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[Peer]:
+        """A connection whose request runs until `release` is touched."""
+        with self.connect() as peer:
+            peer.send(request("/wait"))
+            self.process.wait_for("began /wait")
+            yield peer
 
     def ended(self) -> int:
         return self.process.wait()
