@@ -104,13 +104,12 @@ def test_who_is_accepted_in_the_last_moment_is_served(tied):
 
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
     tied.touch("gate")
-    with tied.busy() as peer:
-        with tied.connect() as other:
-            other.send(request("/"))
-            tied.process.send_signal(signal.SIGTERM)
-            tied.touch("release")
-            assert peer.answer().body == b"hello"
-            assert other.answer().body == b"hello"
+    with tied.busy() as peer, tied.connect() as other:
+        other.send(request("/"))
+        tied.process.send_signal(signal.SIGTERM)
+        tied.touch("release")
+        assert peer.answer().body == b"hello"
+        assert other.answer().body == b"hello"
     assert tied.ended() == 0
 
 

@@ -10,8 +10,6 @@ import os
 import socket
 from typing import final
 
-from penstock.server.quiet import has_input
-
 
 @final
 class Exchange:
@@ -63,10 +61,6 @@ class Exchange:
             except OSError:  # not a socket: one of the workers is not ours any more
                 os.close(fd)
         return None
-
-    def waiting(self) -> bool:
-        """Whether there is a connection to take."""
-        return has_input(self._taking)
 
     def close(self) -> None:
         """Close this process's ends."""
