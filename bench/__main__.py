@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import checks, nginx, peers, picture, report
 from bench.load import LOADS
-from bench.stage import PeerFailed, stage
+from bench.run import RESULTS, chosen, command, named, one_round, say, sort_out, to_its_end
+from bench.stage import stage
 
 if TYPE_CHECKING:
     from bench.peers import Peer
     from bench.stage import Stage
 
-RESULTS = Path(__file__).resolve().parent / "results"
 FULL_ROUNDS = 5
 
 
@@ -36,16 +34,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="name the peers and say which are ready")
     arguments = parser.parse_args(argv)
-    arguments.loads = arguments.loads.split(",")
-    for load in arguments.loads:
-        if load not in LOADS:
-            parser.error(f"no load is called {load}; there are: {', '.join(LOADS)}")
+    arguments.loads = named(parser, "load", arguments.loads, LOADS)
     if arguments.rounds < 1 or arguments.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
-    try:
-        arguments.chosen = peers.choose(arguments.peers.split(","))
-    except ValueError as error:
-        parser.error(str(error))
+    arguments.chosen = chosen(parser, "peer", arguments.peers, peers.PEERS)
     # Only a whole run may replace the figures the README quotes.
     whole = arguments.rounds >= FULL_ROUNDS and arguments.chosen == list(peers.PEERS) and arguments.loads == list(LOADS)
     if arguments.output is None and whole and not arguments.no_checks:
@@ -53,29 +45,18 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _rounds(scene: Stage, ready: list[Peer], results: report.Results, arguments: argparse.Namespace) -> None:
+    def take(load: str, peer: Peer) -> str | None:
+        if load not in peer.loads or f"{peer.name}, {load}" in results.failed:
+            return None
+        seconds = arguments.seconds if load == "hello" else max(1, arguments.seconds - 1)
+        sample = scene.sample(peer, load, seconds)
+        results.samples.setdefault(load, {}).setdefault(peer.name, []).append(sample)
+        return f"{sample.cpu_us:8.1f} µs CPU {sample.requests_per_second:9.0f} requests/s"
+
     order = random.Random(arguments.seed)
     for turn in range(1, arguments.rounds + 1):
-        for load in arguments.loads:
-            seconds = arguments.seconds if load == "hello" else max(1, arguments.seconds - 1)
-            taking_part = [peer for peer in ready if load in peer.loads]
-            order.shuffle(taking_part)
-            for peer in taking_part:
-                if f"{peer.name}, {load}" in results.failed:
-                    continue
-                head = f"round {turn}/{arguments.rounds} {load:7} {peer.name:17}"
-                try:
-                    sample = scene.sample(peer, load, seconds)
-                except PeerFailed as error:
-                    results.failed[f"{peer.name}, {load}"] = str(error)
-                    _say(f"{head} FAILED: {error}")
-                    continue
-                results.samples.setdefault(load, {}).setdefault(peer.name, []).append(sample)
-                _say(f"{head} {sample.cpu_us:8.1f} µs CPU {sample.requests_per_second:9.0f} requests/s")
+        one_round(f"round {turn}/{arguments.rounds}", arguments.loads, ready, order, take, results.failed)
 
 
 def _checks(scene: Stage, ready: list[Peer], results: report.Results, arguments: argparse.Namespace) -> None:
@@ -84,9 +65,9 @@ def _checks(scene: Stage, ready: list[Peer], results: report.Results, arguments:
         return
     ours = next((peer for peer in ready if peer.name == "penstock"), None)
     if ours is None:
-        _say("penstock is not among the peers: no figures for memory, import and the large upload")
+        say("penstock is not among the peers: no figures for memory, import and the large upload")
         return
-    _say("checks: memory, import cost, 1 GiB upload")
+    say("checks: memory, import cost, 1 GiB upload")
     results.checks += [
         checks.serving_memory(scene, ours),
         checks.import_cost(scene),
@@ -94,16 +75,12 @@ def _checks(scene: Stage, ready: list[Peer], results: report.Results, arguments:
     ]
 
 
-def _listing(chosen: list[Peer]) -> int:
-    found = peers.versions(chosen)
-    for peer in chosen:
+def _listing(listed: list[Peer]) -> int:
+    found = peers.versions(listed)
+    for peer in listed:
         state = peers.missing(peer) or "ready " + found.get(peer.distribution or "", "")
         print(f"{peer.name:17} {peer.protocol:8} {','.join(peer.loads):18} {state}: {peer.about}")
     return 0
-
-
-def _stop(signum: int, frame: object) -> None:  # noqa: ARG001 - the interface of a signal handler
-    raise KeyboardInterrupt
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -111,31 +88,26 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     if arguments.list:
         return _listing(arguments.chosen)
-    signal.signal(signal.SIGTERM, _stop)
-    left_out = {peer.name: why for peer in arguments.chosen if (why := peers.missing(peer))}
-    ready = [peer for peer in arguments.chosen if peer.name not in left_out]
-    for name, why in left_out.items():
-        _say(f"left out: {name}: {why}")
-    command = " ".join(["python", "-m", "bench", *(sys.argv[1:] if argv is None else argv)])
-    try:
-        facts = report.machine(nginx.version())
-        shape = f"{arguments.rounds} rounds, {arguments.seconds} s of hello per peer and round"
-        facts["Run"] = shape
-        results = report.Results(facts, arguments.chosen, peers.versions(arguments.chosen), command, left_out=left_out)
+    ready, left_out = sort_out(arguments.chosen, peers.missing)
+
+    def measure() -> None:
+        run = f"{arguments.rounds} rounds, {arguments.seconds} s of hello per peer and round"
+        results = report.Results(
+            facts=report.machine(nginx.version()) | {"Run": run},
+            versions=peers.versions(arguments.chosen),
+            command=command("bench", argv),
+            left_out=left_out,
+            peers=arguments.chosen,
+        )
         with stage(ready) as scene:
             _rounds(scene, ready, results, arguments)
             _checks(scene, ready, results, arguments)
-    except nginx.NginxError as error:
-        _say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        _say("stopped; nothing was written")
-        return 130
-    print(report.markdown(results))
-    if arguments.output:
-        report.write(results, arguments.output, picture.svg(results))
-        _say(f"written: latest.json, latest.md and latest.svg in {arguments.output.name}/")
-    return 0
+        print(report.markdown(results))
+        if arguments.output:
+            report.write(results, arguments.output, picture.svg(results))
+            say(f"written: latest.json, latest.md and latest.svg in {arguments.output.name}/")
+
+    return to_its_end(measure, "nothing was written")
 
 
 if __name__ == "__main__":

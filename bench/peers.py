@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.metadata
 import json
 import shutil
@@ -102,14 +101,6 @@ PEERS = (
         keep=False,
     ),
 )
-
-
-def choose(patterns: list[str]) -> list[Peer]:
-    """The peers whose names match (``uwsgi``, ``penstock*``), in the table's order; ValueError for a name unknown."""
-    for pattern in patterns:
-        if not fnmatch.filter([peer.name for peer in PEERS], pattern):
-            raise ValueError(f"no peer is called {pattern}; there are: {', '.join(peer.name for peer in PEERS)}")
-    return [peer for peer in PEERS if any(fnmatch.fnmatchcase(peer.name, pattern) for pattern in patterns)]
 
 
 def versions(peers: list[Peer]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Samples into results: medians and spreads, the machine's facts, the JSON file and the Markdown table."""
+"""Samples into results: medians and spreads, the machine's facts, the JSON file and the Markdown table.
+
+What every report of this folder has, that of the trials too, is ``Run`` and what stands around it.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +40,45 @@ class Figure:
         return cls(statistics.median(values), min(values), max(values))
 
 
-@dataclass
-class Results:
-    """All that one run found; ``samples`` by load and peer, one sample per round."""
+@dataclass(kw_only=True)
+class Run:
+    """What is to be said of any run: where and how it was, and who has no figures; versions by distribution."""
 
     facts: dict[str, str]
-    peers: list[Peer]
     versions: dict[str, str]
     command: str
-    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def opening(self) -> list[str]:
+        """The lines with the facts."""
+        return [
+            *(f"- {name}: {fact}" for name, fact in self.facts.items()),
+            f"- Repeat it: `{scrub(self.command)}`",
+        ]
+
+    def absences(self) -> list[str]:
+        """The lines about those who have no figures."""
+        found = (("left out", self.left_out), ("failed", self.failed))
+        return [f"- {how}: **{name}**: {scrub(why)}" for how, names in found for name, why in names.items()]
+
+    def as_data(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "facts": self.facts,
+            "command": scrub(self.command),
+            "versions": self.versions,
+            "left_out": {name: scrub(why) for name, why in self.left_out.items()},
+            "failed": {name: scrub(why) for name, why in self.failed.items()},
+        }
+
+
+@dataclass(kw_only=True)
+class Results(Run):
+    """All that one run found; ``samples`` by load and peer, one sample per round."""
+
+    peers: list[Peer]
+    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
 
     def figures(self, load: str) -> dict[str, dict[str, Figure]]:
@@ -126,8 +157,7 @@ def _table(results: Results, load: str) -> list[str]:
 
 
 def _notes(results: Results) -> list[str]:
-    lines = [f"- left out: **{name}**: {scrub(why)}" for name, why in results.left_out.items()]
-    lines += [f"- failed: **{name}**: {scrub(why)}" for name, why in results.failed.items()]
+    lines = results.absences()
     for load, by_peer in results.samples.items():
         for name, samples in by_peer.items():
             good, bad, broken = (sum(getattr(one, key) for one in samples) for key in ("requests", "bad", "broken"))
@@ -148,10 +178,8 @@ def _bars(checks: list[Check]) -> list[str]:
 
 def markdown(results: Results) -> str:
     """The whole report as Markdown."""
-    lines = ["# penstock and its peers behind one nginx", ""]
-    lines += [f"- {name}: {fact}" for name, fact in results.facts.items()]
+    lines = ["# penstock and its peers behind one nginx", "", *results.opening()]
     lines += [
-        f"- Repeat it: `{scrub(results.command)}`",
         "",
         "CPU µs / request: user and system time of all processes and threads of the application server, divided by the "
         f"good answers wrk counted (`wrk -t1 -c{CONNECTIONS}`). Every figure is the median of the rounds, in which "
@@ -168,9 +196,7 @@ def markdown(results: Results) -> str:
 def as_json(results: Results) -> dict[str, Any]:
     """The whole report as plain data, every round's sample included."""
     return {
-        "facts": results.facts,
-        "command": scrub(results.command),
-        "versions": results.versions,
+        **results.as_data(),
         "loads": {
             load: {
                 name: {
@@ -182,15 +208,17 @@ def as_json(results: Results) -> dict[str, Any]:
             for load in results.samples
         },
         "checks": [asdict(check) | {"verdict": check.verdict, "note": scrub(check.note)} for check in results.checks],
-        "left_out": {name: scrub(why) for name, why in results.left_out.items()},
-        "failed": {name: scrub(why) for name, why in results.failed.items()},
     }
 
 
 def write(results: Results, folder: Path, picture: str) -> None:
     """Write latest.json, latest.md and latest.svg into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(as_json(results), indent=1, ensure_ascii=False)
-    (folder / "latest.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "latest.md").write_text(markdown(results), encoding="utf-8")
+    write_both(folder, "latest", as_json(results), markdown(results))
     (folder / "latest.svg").write_text(picture, encoding="utf-8")
+
+
+def write_both(folder: Path, name: str, data: dict[str, Any], text: str) -> None:
+    """Write NAME.json and NAME.md into ``folder``, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")

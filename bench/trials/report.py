@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.report import scrub
+from bench.report import Run, scrub, write_both
 from bench.trials.crowd import CONNECTIONS, PAUSE
 from bench.trials.six import ASKED
 
@@ -21,17 +20,12 @@ if TYPE_CHECKING:
     from bench.trials.six import Outcome
 
 
-@dataclass
-class Results:
+@dataclass(kw_only=True)
+class Results(Run):
     """All that one run found; ``outcomes`` by trial and contender, one for each round."""
 
-    facts: dict[str, str]
     contenders: list[Contender]
-    versions: dict[str, str]
-    command: str
     outcomes: dict[str, dict[str, list[Outcome]]] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
 
     def served(self) -> list[Contender]:
         """Those who came to an outcome."""
@@ -137,8 +131,7 @@ def _ways(results: Results) -> list[str]:
 
 
 def _notes(results: Results) -> list[str]:
-    lines = [f"- left out: **{name}**: {scrub(why)}" for name, why in results.left_out.items()]
-    lines += [f"- failed: **{name}**: {scrub(why)}" for name, why in results.failed.items()]
+    lines = results.absences()
     for trial, by_name in results.outcomes.items():
         for name, outcomes in by_name.items():
             seen: Counter[str] = Counter()
@@ -153,7 +146,6 @@ def _notes(results: Results) -> list[str]:
 
 def markdown(results: Results) -> str:
     """The whole report as Markdown."""
-    facts = [f"- {name}: {fact}" for name, fact in results.facts.items()]
     load = (
         f"All stand behind one nginx, with four workers. {CONNECTIONS} connections ask all the time, GET and POST "
         f"by turns, with {PAUSE * 1000:.0f} ms of pause after each answer; a request takes 2 ms. Requests are added up "
@@ -161,7 +153,7 @@ def markdown(results: Results) -> str:
     )
     parts = [
         ["# Reloads, kills and stops", ""],
-        [*facts, f"- Repeat it: `{scrub(results.command)}`", "", load, ""],
+        [*results.opening(), "", load, ""],
         [*table(results), "", "## How each was run", "", *_ways(results), "", "## What failed, and how", ""],
         [*_notes(results), ""],
     ]
@@ -171,21 +163,14 @@ def markdown(results: Results) -> str:
 def as_json(results: Results) -> dict[str, Any]:
     """The whole report as plain data, every round included."""
     return {
-        "facts": results.facts,
-        "command": scrub(results.command),
-        "versions": results.versions,
+        **results.as_data(),
         "trials": {
             trial: {name: [outcome.values() for outcome in outcomes] for name, outcomes in by_name.items()}
             for trial, by_name in results.outcomes.items()
         },
-        "left_out": {name: scrub(why) for name, why in results.left_out.items()},
-        "failed": {name: scrub(why) for name, why in results.failed.items()},
     }
 
 
 def write(results: Results, folder: Path) -> None:
     """Write trials.json and trials.md into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(as_json(results), indent=1, ensure_ascii=False)
-    (folder / "trials.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "trials.md").write_text(markdown(results), encoding="utf-8")
+    write_both(folder, "trials", as_json(results), markdown(results))
