@@ -82,6 +82,20 @@ def test_an_application_that_cannot_be_served_is_3(penstock, blog, source, told)
     assert ended.stderr.decode().endswith("penstock check: not all applications can be loaded\n")
 
 
+def test_the_application_of_a_script_is_named_and_finds_old_names_as_the_script_does(penstock, blog):
+    source = "from flup.server.fcgi import WSGIServer\ndef app(environ, start_response): pass\n"
+    (blog / "dispatch.fcgi").write_text(source + "if __name__ == '__main__':\n    WSGIServer(app).run()\n")
+    ended = penstock("check", "dispatch.fcgi:app")
+    assert ended.stderr == b"pool main: dispatch.fcgi:app is a WSGI application\n"
+
+
+def test_a_role_that_a_handler_is_not_for_is_3(penstock, blog):
+    (blog / "blog.py").write_text("import penstock\nclass app(penstock.Handler):\n    def process(self, r): pass\n")
+    ended = penstock("check", "blog:app", "--roles", "responder,authorizer")
+    assert ended.returncode == 3
+    assert b"it is for RESPONDER, and not for AUTHORIZER; serve a mapping" in ended.stderr
+
+
 def test_an_import_without_end_is_ended_at_the_boot_timeout(penstock, blog):
     (blog / "slow.py").write_text("import threading\nthreading.Event().wait()\n")
     ended = penstock("check", "slow:app", "--boot-timeout", "200ms")

@@ -90,3 +90,15 @@ def test_the_overview_loads_no_command(processes):
     loaded = set(process.stderr[-1].split())
     assert "penstock.cli.main" in loaded
     assert not any(name.startswith("penstock.server") for name in loaded)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "blog"], ["serve", "blog", "--workers", "2"], ["config", "nginx", "b"]]
+)
+def test_a_current_folder_that_is_gone_is_one_sentence(arguments, tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == "penstock: the current folder is gone; change to one that is there\n"

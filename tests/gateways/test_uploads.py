@@ -254,6 +254,16 @@ def test_files_are_closed_when_the_form_turns_out_to_be_broken(monkeypatch):
     assert [file.closed for file in opened] == [True, True]
 
 
+@pytest.mark.parametrize("size", [10, 500_000])
+def test_a_file_for_which_the_disk_has_no_room_is_a_507_with_one_line(size, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "r+b"))  # noqa: SIM115
+    limited = handler(lambda request: request.files, form_limits=FormLimits(file_memory=5))
+    assert post(limited, form(part("f", b"x" * size, "f"))).status == 507
+    assert [record.message.partition("]: ")[2] for record in caplog.records] == [
+        "a file of the form cannot be kept: No space left on device"
+    ]
+
+
 class TestWithoutTheLibrary:
     BODY = form(part("a", "1"))
 

@@ -156,4 +156,5 @@ def test_an_application_that_swallows_the_disconnect_is_stopped_all_the_same(cap
 @pytest.mark.parametrize("result", [None, 5, object()])
 def test_what_is_no_iterable_is_a_500(result, caplog):
     assert answer(run(responding(result)))[0] == "500 Internal Server Error"
-    assert "TypeError" in caplog.text
+    said = f"the application returned a {type(result).__name__}, no iterable of bytes (PEP 3333)"
+    assert f"TypeError: {said}" in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import pytest
@@ -73,6 +75,28 @@ def test_a_file_that_is_not_there_is_told_with_the_nearest_that_is(site, target,
     assert (error.message, error.hint) == (message, hint)
 
 
+def test_a_file_behind_a_folder_that_is_shut_is_not_said_to_be_missing(site, monkeypatch):
+    site("blog/app.py", APP)
+    stat = os.stat
+
+    def shut(path, **options):
+        if "blog/" in os.fspath(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", shut)
+    error = failure("blog/app.py")
+    assert error.message == "blog/app.py cannot be reached: Permission denied"
+    assert error.hint == "this user needs the right x on every folder that leads there"
+
+
+def test_a_folder_that_cannot_be_listed_costs_the_hint_alone(site, monkeypatch):
+    site("blog/app.py", APP)
+    monkeypatch.setattr(os, "listdir", lambda folder: os.open("/proc/self/no", os.O_RDONLY))
+    error = failure("blog/ap.py")
+    assert (error.message, error.hint) == ("blog/ap.py does not exist", "")
+
+
 @pytest.mark.parametrize(
     ("source", "target", "hint"),
     [
@@ -83,10 +107,14 @@ def test_a_file_that_is_not_there_is_told_with_the_nearest_that_is(site, target,
         ("class Site:\n  def __call__(s, e, r): pass\nthing = Site()", "ps_blog", "did you mean ps_blog:thing?"),
         ("def one(e, s): pass\ndef two(e, s): pass", "ps_blog", "what can be called there: one, two"),
         ("x = 1", "ps_blog", "nothing there can be called"),
+        ("import ps_other as other", "ps_blog:other", "did you mean ps_other:app?"),
+        ("import ps_empty as empty", "ps_blog:empty", "nothing there can be called"),
     ],
 )
 def test_an_attribute_that_is_not_there_is_told_with_the_nearest_that_can_be_called(site, source, target, hint):
     site("ps_blog.py", source)
+    site("ps_other.py", APP)
+    site("ps_empty.py", "")
     assert failure(target).hint == hint
 
 

@@ -202,6 +202,7 @@ APP = object()
         ({"wsgi": APP}, "blog/site.py:wsgi"),
         ({"zoo": APP, "aardvark": APP}, "blog/site.py:aardvark"),
         ({}, "blog/site.py"),
+        ({"__wrapped__": APP}, "blog/site.py"),
     ],
 )
 def test_a_script_is_named_by_its_path_and_by_the_variable_if_need_be(names, name, monkeypatch, tmp_path):

@@ -111,6 +111,7 @@ def test_the_path_may_fill_sun_path_to_the_last_byte_and_no_further(sock_dir: Pa
 
 def test_a_missing_directory_is_named_with_the_command_that_makes_it(sock_dir: Path) -> None:
     assert f"there is no directory {sock_dir}/no; make it (mkdir -p {sock_dir}/no)" in refusal(sock_dir / "no" / "s")
+    assert f"make it (mkdir -p '{sock_dir}/no way')" in refusal(sock_dir / "no way" / "s")
 
 
 def test_a_file_in_place_of_the_directory_is_named(sock_dir: Path) -> None:

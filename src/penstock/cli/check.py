@@ -168,7 +168,7 @@ def _kind_of(pool: PoolPlan) -> str:
     try:
         if is_asgi(application, interface):
             return "an ASGI application"
-        blocking_gateway(application)
+        blocking_gateway(application, wanted=pool.serving["roles"])
     except NotAnApplication as error:
         raise AppError(str(error)) from None
     return "a WSGI application" if is_wsgi(application) else "a handler"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.server.importer import Application, load, use_old_names
+from penstock.server.importer import Application, is_path, load, use_old_names
 from penstock.server.script import Script, load_script
 
 
@@ -13,10 +13,10 @@ def find(app: str) -> Application | Script:
         AppError: there is none, or it cannot be loaded.
     """
     script = load_script(app)
-    if script is None:
-        return load(app)
-    give_old_names()
-    return script
+    place = app.partition(":")[0]
+    if script is not None or (is_path(place) and not place.endswith(".py")):  # dispatch.fcgi:app too
+        give_old_names()
+    return load(app) if script is None else script
 
 
 def give_old_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -106,6 +107,15 @@ def _show_version(ctx: click.Context) -> None:
     ctx.exit()
 
 
+def _has_current_folder() -> bool:
+    """Not so in a shell that stands in a release that somebody has removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `penstock ARGUMENTS` (those of the process if None) and return the exit code."""
     try:
@@ -119,6 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code
+    except FileNotFoundError:
+        if _has_current_folder():
+            raise
+        click.echo("penstock: the current folder is gone; change to one that is there", err=True)
+        return USAGE
     except (click.Abort, KeyboardInterrupt):
         return 130  # what a shell says of a program that Ctrl-C has ended
     return ended if isinstance(ended, int) else DONE

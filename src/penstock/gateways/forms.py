@@ -30,6 +30,12 @@ class FormTooLarge(BadForm):
     status: ClassVar[int] = 413
 
 
+class FormNotKept(BadForm):
+    """A file of the form cannot be kept: the disk is full, or no temporary file can be made; a 507."""
+
+    status: ClassVar[int] = 507
+
+
 class MissingField(BadForm, KeyError):
     """A field that the program asked for with `[name]` is not there; a 400 when nobody catches it."""
 

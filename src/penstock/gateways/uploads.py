@@ -6,10 +6,12 @@ whose programs take none needs it as little as one that has none installed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, Final, cast, final
 
-from penstock.gateways.forms import BadForm, Field, FormLimits, FormTooLarge, decode_text
+from penstock.gateways.forms import BadForm, Field, FormLimits, FormNotKept, FormTooLarge, decode_text
 
 _CHUNK: Final = 65536
 
@@ -57,6 +59,7 @@ def read_multipart(
     Raises:
         BadForm: it is no multipart form, or not whole.
         FormTooLarge: it passes a limit.
+        FormNotKept: there is no room for a file.
         LibraryMissing: the `multipart` library is not installed.
     """
     reader = _Reader(limits)
@@ -84,14 +87,21 @@ def _feed(reader: _Reader, body: BinaryIO, content_type: str, limits: FormLimits
                 raise FormTooLarge(f"a form of more than the {limits.max_size} bytes that are allowed")
             # What stands behind the last boundary is no part of the form, but all of the body is read.
             if not parser.closed:
-                for event in parser.parse(chunk):
-                    reader.take(event)
+                _take(reader, parser.parse(chunk))
         if size and not parser.closed:
             parser.close()
     except ParserLimitReached as error:
         raise FormTooLarge(f"a multipart form passes a limit: {str(error)!a}") from error
     except MultipartError as error:
         raise BadForm(f"a multipart form that cannot be read: {str(error)!a}") from error
+
+
+def _take(reader: _Reader, events: Iterable[Any]) -> None:
+    try:
+        for event in events:
+            reader.take(event)
+    except OSError as error:
+        raise FormNotKept(f"a file of the form cannot be kept: {error.strerror}") from error
 
 
 class _Reader:
@@ -125,11 +135,11 @@ class _Reader:
             self._text.append(bytes(event))
 
     def close(self) -> None:
-        """Forget the files."""
-        for _, upload in self.files:
-            upload.file.close()
-        if self._file is not None:
-            self._file.close()
+        """Forget the files, also one that a full disk cannot take the rest of."""
+        for file in (*(upload.file for _, upload in self.files), self._file):
+            with suppress(OSError):
+                if file is not None:
+                    file.close()
 
     def _begin(self, part: Any) -> None:
         limits = self._limits
@@ -154,16 +164,17 @@ class _Reader:
 
     def _end(self) -> None:
         part, file = self._part, self._file
-        self._part = self._file = None
+        self._part = None
         if file is None:
             self.fields.append((part.name, decode_text(b"".join(self._text))))
             self._text.clear()
             return
         size = file.tell()
+        file.seek(0)  # which writes what was held back: only now is it known to be whole
+        self._file = None
         if not size and not part.filename:  # the user chose no file
             file.close()
             return
-        file.seek(0)
         self.files.append((part.name, Upload(_last_component(part.filename), part.content_type or "", file, size)))
 
 

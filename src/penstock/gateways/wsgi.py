@@ -210,13 +210,18 @@ class _Response:
         """Send what the application returned, and end the response.
 
         Raises:
-            TypeError: a chunk is not bytes.
+            TypeError: a chunk is not bytes, or there is nothing that could have chunks.
         """
         if type(result) in (list, tuple) and not self.head_sent:
             body = result[0] if len(result) == 1 else b"".join(result)  # type: ignore[arg-type, index]
             self._send_whole(body if type(body) is bytes else _as_bytes(body))
             return
-        for chunk in result:
+        try:
+            chunks = iter(result)
+        except TypeError as error:
+            kind = type(result).__name__
+            raise TypeError(f"the application returned a {kind}, no iterable of bytes (PEP 3333)") from error
+        for chunk in chunks:
             data = chunk if type(chunk) is bytes else _as_bytes(chunk)
             if data:
                 self._write(data, True)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from penstock.server.hosting import Wish, set_host
 from penstock.server.importhints import (
@@ -28,11 +28,13 @@ from penstock.server.importhints import (
 Application = Callable[..., object] | Mapping[object, object]
 """A callable, or a mapping from roles to applications."""
 
+OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+"""The folder of penstock, whose frames nobody wants to see who looks for a fault of the application."""
+
 _DEFAULT_NAMES = ("app", "application")
 _NOTHING = object()
 _HAS_STAR_ARGS = 0x04  # inspect.CO_VARARGS; importing inspect costs more than all of this file
 _old_names = ""
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class AppError(Exception):
@@ -133,6 +135,13 @@ def put_first(folder: str) -> None:
 def _load_path(place: str) -> ModuleType:
     path = os.path.abspath(place)
     if not os.path.isfile(path):
+        try:
+            os.stat(path)
+        except PermissionError as error:
+            hint = "this user needs the right x on every folder that leads there"
+            raise AppError(f"{place} cannot be reached: {error.strerror}", hint=hint) from error
+        except OSError:
+            pass
         what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise AppError(f"{place} {what}", hint=missing_file_hint(place))
     folder, name = os.path.split(path)
@@ -212,7 +221,7 @@ def compile_source(place: str, path: str) -> CodeType:
 
 def failed(what: str, error: BaseException) -> AppError:
     """The error of an application that was found, and whose own code then failed."""
-    traceback = trace_without(error, _OURS)
+    traceback = trace_without(error, OURS)
     if isinstance(error, SystemExit):
         hint = 'put what a script does on its own below: if __name__ == "__main__":'
         return AppError(f"{what}: it ended the process (SystemExit: {error.code})", traceback, hint)
@@ -292,7 +301,7 @@ def _parse(place: str, attribute: str) -> tuple[list[str], list[object] | None, 
 
 def _checked(value: object, what: str) -> Application:
     if isinstance(value, ModuleType):
-        raise AppError(f"{what} is a module", hint=f"did you mean {value.__name__}:app?")
+        raise AppError(f"{what} is a module", hint=attribute_hint(value, value.__name__, "app"))
     if isinstance(value, Mapping):
         return value
     if not callable(value):

@@ -51,7 +51,10 @@ def missing_file_hint(place: str) -> str:
     folder, name = os.path.split(place)
     if not os.path.isdir(folder or os.curdir):
         return f"there is no folder {folder}"
-    near = _closest(name, (entry for entry in os.listdir(folder or os.curdir) if entry.endswith((".py", ".fcgi"))))
+    try:
+        near = _closest(name, (entry for entry in os.listdir(folder or os.curdir) if entry.endswith((".py", ".fcgi"))))
+    except OSError:
+        return ""
     return f"did you mean {os.path.join(folder, near)}?" if near else ""
 
 

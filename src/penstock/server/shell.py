@@ -104,7 +104,7 @@ def name_of(app: object) -> str:
             place = str(file)
     else:
         return "APP"
-    names = [name for name, value in vars(main).items() if value is app]
+    names = [name for name, value in vars(main).items() if value is app and not name.startswith("__")]
     if not names or "app" in names or "application" in names:
         return place
     return f"{place}:{min(names)}"

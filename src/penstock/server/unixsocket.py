@@ -324,7 +324,8 @@ def _explained(path: str, error: OSError) -> BindError:
     """Put an errno of open, flock, bind, chown or unlink into a sentence that helps."""
     directory = shown(os.path.dirname(path))
     if error.errno == errno.ENOENT:
-        return _cannot(path, f"there is no directory {directory}", f"make it (mkdir -p {directory}) or choose another")
+        word = f"'{directory}'" if " " in directory else directory  # for a command that somebody copies
+        return _cannot(path, f"there is no directory {directory}", f"make it (mkdir -p {word}) or choose another")
     if error.errno == errno.ENOTDIR:
         return _cannot(path, f"{directory} is no directory", "choose another path")
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -7,6 +7,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard
 
 from penstock.gateways.request import AsyncGateway, Gateway
+from penstock.protocol.spec import Role
 from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
 
@@ -74,12 +75,21 @@ def is_wsgi(application: object) -> TypeGuard[Callable[..., Iterable[bytes]]]:
 
 
 def blocking_gateway(
-    application: Application, *, multithread: bool = False, multiprocess: bool = False, run_once: bool = False
+    application: Application,
+    *,
+    wanted: Iterable[Role] = (),
+    multithread: bool = False,
+    multiprocess: bool = False,
+    run_once: bool = False,
 ) -> tuple[Gateway, frozenset[Any] | None]:
     """The gateway of anything but ASGI, and the roles it is for; None where the application does not say.
 
+    Args:
+        wanted: roles that were asked for; nobody can tell whether a responder was.
+
     Raises:
-        NotAnApplication: an instance of a handler, or a mapping that is none from roles to applications.
+        NotAnApplication: an instance of a handler, or a mapping that is none from roles to applications; one that is
+            not for a role that was asked for.
     """
 
     def wsgi(app: Any) -> Gateway:
@@ -105,7 +115,14 @@ def blocking_gateway(
         gateway, roles = gateway_for(application, wsgi, new_reference=new_reference)
     except TypeError as error:
         raise NotAnApplication(str(error)) from None
-    return gateway, roles if isinstance(application, Mapping) or is_handler(application) else None
+    if not (isinstance(application, Mapping) or is_handler(application)):
+        return gateway, None
+    if missing := [role.name for role in sorted(wanted) if role not in {*roles, Role.RESPONDER}]:
+        raise NotAnApplication(
+            f"it is for {', '.join(role.name for role in sorted(roles))}, and not for {', '.join(missing)};"
+            f" serve a mapping that says who is, {{penstock.Role.{missing[0]}: ...}}"
+        )
+    return gateway, roles
 
 
 def make_server(
@@ -140,7 +157,9 @@ def make_server(
         loop_server = TetheredLoop(asgi, listeners, options, access_log, lifespan)
         loop_server.tie(options.tether)
         return loop_server
-    gateway, roles = blocking_gateway(application, multithread=options.threads > 1, multiprocess=multiprocess)
+    gateway, roles = blocking_gateway(
+        application, wanted=options.roles, multithread=options.threads > 1, multiprocess=multiprocess
+    )
     if roles is not None:
         options = options.with_roles(roles)
     if options.max_queue_age:

@@ -53,6 +53,9 @@ def test_the_help_names_every_server(capsys):
         (["nginx", "b", "--static", "/s"], "--static: '/s' does not say which directory"),
         (["nginx", "b", "--tls-cert", "no.pem", "--tls-key", "no.pem"], "--tls-cert: there is no file"),
         (["nginx", "b", "--full", "--state-dir", "no"], "--state-dir: there is no directory"),
+        (["haproxy", "b", "--static", "/s=no"], "haproxy takes no --static: it serves no files"),
+        (["openbsd-httpd", "b", "--full", "--user", "no-such-user"], "openbsd-httpd takes no --full"),
+        (["apache-fcgid-htaccess", "/my blog/b.fcgi"], "holds ' ', which mod_fcgid takes apart"),
         (["nginx", "b\n"], "APP: 'b\\n' holds a control character"),
         (["haproxy", "b", "--bind", "unix:/a$b"], "holds '$', which cannot be written in an address of HAProxy"),
     ],
@@ -72,6 +75,12 @@ def test_code_that_anybody_may_change_is_not_served(here, capsys):
     here.chmod(0o777)
     assert main(["config", "nginx", "blog:app"]) == 2
     assert f"APP: anybody may write into {here}, and with that run code as your application" in capsys.readouterr().err
+    folder = here / "my site"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "blog.py").touch()
+    assert main(["config", "nginx", "my site/blog.py"]) == 2
+    assert f"; chmod o-w '{folder}'\n" in capsys.readouterr().err
     here.chmod(0o1777)
     assert main(["config", "nginx", "blog:app"]) == 0
 

@@ -198,7 +198,7 @@ def test_without_a_cgi_module_the_message_names_the_package(programs, tcp):
     with program.connect() as peer:
         assert peer.ask("/?a=1").status == 500
     assert program.wait() == 1
-    assert "pip install legacy-cgi" in program.errors()
+    assert "pip install 'penstock[legacy]'" in program.errors()
 
 
 @pytest.mark.parametrize("body", [b"sent", None], ids=["pipe", "/dev/null"])

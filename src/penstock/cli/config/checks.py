@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ def check_files(site: Site) -> None:
         mode = os.stat(folder).st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise SiteError(
-                f"APP: anybody may write into {folder}, and with that run code as your application; chmod o-w {folder}"
+                f"APP: anybody may write into {folder}, and with that run code as your application;"
+                f" chmod o-w {shlex.quote(folder)}"
             )
 
 
@@ -49,7 +51,7 @@ def check_sockets(server: Server, site: Site) -> None:
     if site.full and server.makes_sockets and user and not _may(user, folder, os.W_OK):
         raise SiteError(
             f"--state-dir: {user} may not write into {folder}, where {server.name} makes the sockets as that user;"
-            f" chown {user} {folder}, or name another directory"
+            f" chown {user} {shlex.quote(folder)}, or name another directory"
         )
 
 
@@ -66,7 +68,7 @@ def warnings(server: Server, site: Site) -> Iterator[str]:
     if server.spawns:
         needed = [sys.executable, os.path.realpath(sys.executable), _app_file(site.app)]
     if server.needs == (".fcgi",) and (script := _app_file(site.app)) and not os.access(script, os.X_OK):
-        yield f"{script} is not executable, so {server.name} cannot start it; chmod 755 {script}"
+        yield f"{script} is not executable, so {server.name} cannot start it; chmod 755 {shlex.quote(script)}"
     told = set()
     for path in filter(None, needed):
         shut = _shut_folder(os.path.abspath(path), user)

@@ -35,9 +35,9 @@ def run(server: str, app: str, **given: Any) -> None:
         if given["user"] is None and given["full"]:  # where root starts it; else it stays whoever does
             given["user"] = row.user if row.drops and os.geteuid() == 0 else ""
         site = Site(app=app, **given | {"static": [_static(text) for text in given["static"]]})
+        text = config_text(row.name, site)  # what this server cannot be told comes before what is missing
         check_files(site)
         check_sockets(row, site)
-        text = config_text(row.name, site)
         for warning in warnings(row, site):
             click.echo(f"penstock config: {warning}", err=True)
     except (SiteError, Refused) as error:

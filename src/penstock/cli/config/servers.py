@@ -64,6 +64,7 @@ _APACHE: Final[Mapping[str, Quote]] = {
     "dir": quoting.apache_directory,
     "url": quoting.apache_url,
     "rule": quoting.apache_rule,
+    "script": quoting.apache_script,
     "wrapper": quoting.apache_wrapper,
 }
 _STARTS_IT: Final = {"bind": "it makes the sockets of the processes that it starts itself"}

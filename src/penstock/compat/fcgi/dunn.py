@@ -104,14 +104,15 @@ class FCGI:
         """The form as a `cgi.FieldStorage`, blank values kept.
 
         Raises:
-            ImportError: Python has no `cgi` any more, from 3.13 on; `pip install legacy-cgi` brings it back.
+            ImportError: Python has no `cgi` any more, from 3.13 on; `pip install 'penstock[legacy]'` brings it back.
         """
         try:
             # By name, because it is not of every Python.
             cgi = importlib.import_module("cgi")
         except ImportError:
             raise ImportError(
-                "getFieldStorage() needs the module cgi, which Python has no more from 3.13 on: pip install legacy-cgi",
+                "getFieldStorage() needs the module cgi, which Python has no more from 3.13 on;"
+                " pip install 'penstock[legacy]' brings it back",
                 name="cgi",
             ) from None
         if self.env.get("REQUEST_METHOD", "GET").upper() in ("GET", "HEAD"):
