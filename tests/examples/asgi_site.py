@@ -55,19 +55,14 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def behind_nginx(nginx: str, app: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Site]:
+def behind_nginx(nginx: str, app: Path) -> Iterator[Site]:
     """Serve `app`; at the end both processes have to stop as asked."""
     started = Processes()
     folder = Path(tempfile.mkdtemp(prefix="ps", dir="/tmp"))
     try:
         backends = {
             base: start(
-                started,
-                *options,
-                *(("--mount", base) if base else ()),
-                bind=(f"unix:{folder}/app{number}",),
-                app=str(app),
-                env=env,
+                started, *(("--mount", base) if base else ()), bind=(f"unix:{folder}/app{number}",), app=str(app)
             )
             for number, base in enumerate(BASES)
         }

@@ -9,26 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.asgi_site import BASES, Visitor, behind_nginx
 from tests.examples.form import MULTIPART, multipart
 
 pytest.importorskip("django")
 
 APP = Path(__file__).resolve().parent / "django_async.py"
+AT_END = "INFO stopped"
 LINES = b"line 0\nline 1\nline 2\nline 3\nline 4\n"
-
-
-@pytest.fixture(scope="module")
-def site(nginx):
-    with behind_nginx(nginx, APP) as served:
-        yield served
-
-
-@pytest.fixture(params=BASES, ids=["root", "sub"])
-def visitor(request, site):
-    found = Visitor(site, request.param)
-    yield found
-    found.connection.close()
 
 
 def test_a_session_counts_visits_in_a_cookie(visitor):

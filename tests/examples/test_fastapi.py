@@ -8,30 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.asgi_site import BASES, Visitor, behind_nginx
 from tests.examples.form import MULTIPART, URLENCODED, multipart, urlencoded
 
 for needed in ("fastapi", "python_multipart"):
     pytest.importorskip(needed)
 
 FOLDER = Path(__file__).resolve().parent
+APP = FOLDER / "fastapi_app.py"
+AT_END = "the lifespan has ended"
 PICTURE = (FOLDER.parents[1] / "examples" / "flask_app" / "static" / "drop.svg").read_bytes()
 JSON = "application/json"
-
-
-@pytest.fixture(scope="module")
-def site(nginx):
-    with behind_nginx(nginx, FOLDER / "fastapi_app.py") as served:
-        yield served
-    for backend in served.backends.values():
-        assert "the lifespan has ended" in backend.process.stderr
-
-
-@pytest.fixture(params=BASES, ids=["root", "sub"])
-def visitor(request, site):
-    found = Visitor(site, request.param)
-    yield found
-    found.connection.close()
 
 
 def test_path_query_and_cookie_reach_the_function(visitor):

@@ -9,29 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.asgi_site import BASES, Visitor, behind_nginx
+from tests.examples.asgi_site import Visitor
 from tests.examples.form import MULTIPART, URLENCODED, multipart, urlencoded
 
 for needed in ("starlette", "python_multipart", "itsdangerous"):
     pytest.importorskip(needed)
 
 FOLDER = Path(__file__).resolve().parent
+APP = FOLDER / "starlette_app.py"
+AT_END = "the lifespan has ended"
 PICTURE = (FOLDER.parents[1] / "examples" / "flask_app" / "static" / "drop.svg").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def site(nginx):
-    with behind_nginx(nginx, FOLDER / "starlette_app.py") as served:
-        yield served
-    for backend in served.backends.values():
-        assert "the lifespan has ended" in backend.process.stderr
-
-
-@pytest.fixture(params=BASES, ids=["root", "sub"])
-def visitor(request, site):
-    found = Visitor(site, request.param)
-    yield found
-    found.connection.close()
 
 
 def test_a_session_counts_visits_in_a_cookie(visitor):
@@ -96,11 +83,11 @@ def test_a_stream_is_complete(visitor):
     assert visitor.ask("GET", "/lines")[1] == b"line 0\nline 1\nline 2\nline 3\nline 4\n"
 
 
-def test_events_arrive_one_by_one_and_end_when_the_browser_leaves(visitor, site):
+def test_events_arrive_one_by_one_and_end_when_the_browser_leaves(visitor, asgi_site):
     visitor.connection.request("GET", visitor.base + "/events")
     response = visitor.connection.getresponse()
     assert response.getheader("Content-Type", "").startswith("text/event-stream")
-    other = Visitor(site, visitor.base)
+    other = Visitor(asgi_site, visitor.base)
     for number in range(3):
         assert response.fp.readline() != b""  # the size of the chunk
         assert response.fp.readline() == f"data: {number}\n".encode()
@@ -183,6 +170,7 @@ def test_nginx_carries_no_websocket_and_the_log_says_which_web_server_does(visit
         assert response.status == 426
         assert b"does not carry websockets" in page
     visitor.backend.process.wait_for("lighttpd from 1.4.74")
+    failures = len(visitor.failures())
     assert visitor.ask("GET", "/broken")[0].status == 500  # its line in the log comes after any that there is of both
-    visitor.backend.process.wait_for("the application failed after its response")
+    visitor.backend.process.wait_for("the application failed after its response", count=failures + 1)
     assert len([line for line in visitor.backend.process.stderr if "lighttpd from 1.4.74" in line]) == 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.interop.unprivileged import web_user
-from tests.processes import PATIENCE, Process, Processes, find_free_port
+from tests.interop.webserver import WebServer
+from tests.processes import Processes, find_free_port
 
 MODULES = (
     *("mpm_event", "authn_core", "authz_core", "authz_user", "auth_basic", "alias", "dir", "env", "mime", "rewrite"),
@@ -24,25 +24,6 @@ def find_module(name: str) -> Path | None:
     return next((file for folder in _FOLDERS if (file := folder / f"mod_{name}.so").is_file()), None)
 
 
-class Apache:
-    """A running Apache httpd.
-
-    Attributes:
-        process: the parent; what would stand in the ErrorLog is on its standard error.
-        port: where it listens on 127.0.0.1.
-        folder: its files; `folder / "htdocs"` is the DocumentRoot.
-    """
-
-    def __init__(self, process: Process, port: int, folder: Path) -> None:
-        self.process = process
-        self.port = port
-        self.folder = folder
-
-    def connect(self) -> HTTPConnection:
-        """A client; nothing is sent yet."""
-        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-
-
 def start(
     processes: Processes,
     program: str,
@@ -50,20 +31,18 @@ def start(
     configuration: str,
     *,
     modules: Sequence[str] = MODULES,
-    port: int | None = None,
-) -> Apache:
+) -> WebServer:
     """Start Apache with its files in `folder`, and wait until it serves.
 
     Args:
         folder: one that the web server's user can look into (`unprivileged.make_scratch`).
         configuration: what follows the general part; `Listen` and `DocumentRoot` are set already.
         modules: what to load, without "mod_"; "fcgid" is not among the usual ones.
-        port: where to listen on 127.0.0.1; None finds a free one.
 
     Raises:
         AssertionError: it does not start; the message has all that it said.
     """
-    port = find_free_port() if port is None else port
+    port = find_free_port()
     documents = folder / "htdocs"
     documents.mkdir(exist_ok=True)
     loaded = "".join(f"LoadModule {name}_module {find_module(name)}\n" for name in modules)
@@ -79,7 +58,7 @@ def start(
     )
     process = processes.start(program, "-D", "FOREGROUND", "-f", file)
     process.wait_for("resuming normal operations")
-    return Apache(process, port, folder)
+    return WebServer(process, port, folder)
 
 
 def _identity() -> str:

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.processes import PATIENCE, Process, Processes, find_free_port
+from tests.interop.webserver import WebServer
+from tests.processes import Processes, find_free_port
 
 MODULES = ("mod_access", "mod_fastcgi", "mod_rewrite", "mod_setenv", "mod_scgi")
-
-
-class Lighttpd:
-    """A running lighttpd.
-
-    Attributes:
-        process: the program; its error log is on its standard error.
-        port: where it listens on 127.0.0.1.
-        folder: its files; `folder / "htdocs"` is the document root.
-    """
-
-    def __init__(self, process: Process, port: int, folder: Path) -> None:
-        self.process = process
-        self.port = port
-        self.folder = folder
-
-    def connect(self) -> HTTPConnection:
-        """A client; nothing is sent yet."""
-        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
 
 def start(
@@ -37,19 +18,17 @@ def start(
     configuration: str,
     *,
     modules: Sequence[str] = MODULES,
-    port: int | None = None,
-) -> Lighttpd:
+) -> WebServer:
     """Start lighttpd with its files in `folder`, and wait until it serves. It stays the user that we are.
 
     Args:
         configuration: what follows the general part; address, port, document root and modules are set already.
         modules: what to load.
-        port: where to listen on 127.0.0.1; None finds a free one.
 
     Raises:
         AssertionError: it does not start; the message has all that it said.
     """
-    port = find_free_port() if port is None else port
+    port = find_free_port()
     documents = folder / "htdocs"
     documents.mkdir(exist_ok=True)
     loaded = ", ".join(f'"{name}"' for name in modules)
@@ -61,4 +40,4 @@ def start(
     )
     process = processes.start(program, "-D", "-f", file)
     process.wait_for("server started")
-    return Lighttpd(process, port, folder)
+    return WebServer(process, port, folder)

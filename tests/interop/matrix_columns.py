@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -21,7 +19,8 @@ from penstock.cli.config.servers import find_server
 from penstock.cli.main import penstock as cli
 from tests.interop.matrix_site import Site, Variant
 from tests.interop.unprivileged import reach
-from tests.processes import PATIENCE, PENSTOCK, ROOT, Process, Processes, find_free_port
+from tests.interop.webserver import wait_until_served
+from tests.processes import PENSTOCK, ROOT, Process, Processes, find_free_port
 
 MODULES = {"wsgi": "matrix_app", "asgi": "matrix_app_async"}
 
@@ -169,14 +168,3 @@ def advised(line: str, text: str) -> list[str]:
     found = re.search(f"^# +{line}$", text, re.MULTILINE)
     assert found, f"nothing in it looks like {line!r}:\n{text}"
     return shlex.split(found[1])
-
-
-def wait_until_served(process: Process, port: int) -> None:
-    """Return once somebody listens on the port; what logs to a file says it nowhere else."""
-    for _ in range(int(PATIENCE * 100)):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        with suppress(subprocess.TimeoutExpired):
-            raise AssertionError(f"it ended with {process.wait(0.01)}:\n{process.output()}")
-    raise AssertionError(f"nobody listens on port {port}:\n{process.output()}")

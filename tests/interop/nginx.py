@@ -94,17 +94,27 @@ def distributed_params(program: str) -> Path:
 
 def start(processes: Processes, program: str, folder: Path, fronts: list[Front]) -> Nginx:
     """Start nginx with its files in `folder`, and wait until it listens."""
-    ports: dict[Front, int] = {}
-    for front in fronts:
-        while (port := find_free_port()) in ports.values():
-            continue
-        ports[front] = port
+    ports = {front: find_free_port() for front in fronts}
     params = distributed_params(program)
+    servers = "".join(front.configuration(at, port, params) for at, (front, port) in enumerate(ports.items()))
+    return Nginx(_run(processes, program, folder, servers), ports)
+
+
+def start_scgi(processes: Processes, program: str, folder: Path, path: str) -> int:
+    """Start nginx in front of the SCGI socket at `path`, with the `scgi_params` that came with it; returns its port."""
+    port = find_free_port()
+    params = distributed_params(program).with_name("scgi_params")
+    location = f"location / {{ include {params}; scgi_pass unix:{path}; }}"
+    _run(processes, program, folder, f"  server {{ listen 127.0.0.1:{port}; {location} }}\n")
+    return port
+
+
+def _run(processes: Processes, program: str, folder: Path, servers: str) -> Process:
+    """Start it with these blocks of its `http`."""
     # Started by root, the workers would become another user, who may not open the sockets of these tests.
     user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
     modules = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
     temporary = "\n".join(f"  {module}_temp_path {folder}/{module};" for module in modules)
-    servers = "".join(front.configuration(at, port, params) for at, (front, port) in enumerate(ports.items()))
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"{user}\ndaemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log stderr notice;\n"
@@ -114,7 +124,7 @@ def start(processes: Processes, program: str, folder: Path, fronts: list[Front])
     )
     process = processes.start(program, "-p", folder, "-e", "stderr", "-c", configuration)
     process.wait_for("start worker process ")
-    return Nginx(process, ports)
+    return process
 
 
 def ask(

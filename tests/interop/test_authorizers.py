@@ -15,14 +15,14 @@ from typing import NamedTuple
 import pytest
 
 from tests.interop import backend
-from tests.interop.apache import MODULES, Apache
+from tests.interop.apache import MODULES
 from tests.interop.apache import start as start_apache
 from tests.interop.guard import PAGE
-from tests.interop.lighttpd import Lighttpd
 from tests.interop.lighttpd import start as start_lighttpd
 from tests.interop.nginx import Front
 from tests.interop.nginx import start as start_nginx
 from tests.interop.unprivileged import SOURCE, make_scratch
+from tests.interop.webserver import WebServer
 from tests.processes import PATIENCE, ROOT, Process, Processes
 
 GUARD = ROOT / "tests" / "interop" / "guard.py"
@@ -92,19 +92,19 @@ def program(place: Place, web_python: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def by_lighttpd(place: Place, lighttpd: str) -> Lighttpd:
+def by_lighttpd(place: Place, lighttpd: str) -> WebServer:
     return start_lighttpd(place.processes, lighttpd, place.new_folder("lighttpd"), place.documented("lighttpd"))
 
 
 @pytest.fixture(scope="module")
-def by_authnz_fcgi(place: Place, apache2: str) -> Apache:
+def by_authnz_fcgi(place: Place, apache2: str) -> WebServer:
     block = place.documented("Apache with mod_authnz_fcgi")
     modules = (*MODULES, "authnz_fcgi")
     return start_apache(place.processes, apache2, place.new_folder("authnz"), block, modules=modules)
 
 
 @pytest.fixture(scope="module")
-def by_fcgid(place: Place, apache2: str, mod_fcgid: Path, program: Path) -> Apache:
+def by_fcgid(place: Place, apache2: str, mod_fcgid: Path, program: Path) -> WebServer:
     block = f"{place.documented('Apache with mod_fcgid')}FcgidInitialEnv PYTHONPATH {SOURCE}\n"
     modules = (*MODULES, "fcgid", "headers")
     return start_apache(place.processes, apache2, place.new_folder("fcgid"), block, modules=modules)
@@ -212,7 +212,7 @@ class TestModFcgid:
 
     def test_an_authenticator_gets_name_and_password_and_cannot_change_the_name(self, place, apache2, by_fcgid):
         block = (by_fcgid.folder / "apache.conf").read_text("utf-8").partition("# Apache with mod_fcgid")[2]
-        block = block.replace("granted", "granted").replace("Require all granted", "Require valid-user")
+        block = block.replace("Require all granted", "Require valid-user")
         basic = "AuthType Basic\n  AuthName members\n  AuthBasicAuthoritative off\n  FcgidAuthenticator"
         block = block.replace("FcgidAccessChecker", basic)
         folder = place.new_folder("basic")

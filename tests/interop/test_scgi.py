@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,8 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.interop import lighttpd as lighttpd_server
-from tests.interop.nginx import ask, distributed_params
-from tests.processes import PATIENCE, ROOT, Processes, find_free_port
+from tests.interop.nginx import ask, start_scgi
+from tests.processes import PATIENCE, ROOT, Processes
 
 APPS = """\
 import hashlib
@@ -67,20 +66,7 @@ def through_nginx(nginx: str, processes: Processes, sock_dir: Path) -> Front:
     """Starts nginx with the scgi_params that came with it; returns its port."""
 
     def start(application: str) -> int:
-        port = find_free_port()
-        user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
-        modules = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
-        temporary = " ".join(f"{module}_temp_path {sock_dir}/{module};" for module in modules)
-        params = distributed_params(nginx).with_name("scgi_params")
-        configuration = sock_dir / "nginx.conf"
-        configuration.write_text(
-            f"{user} daemon off; worker_processes 1; pid {sock_dir}/nginx.pid; error_log stderr notice;\n"
-            f"events {{}}\nhttp {{ access_log off; client_max_body_size 0; {temporary}\n"
-            f"  server {{ listen 127.0.0.1:{port};\n"
-            f"    location / {{ include {params}; scgi_pass unix:{application}; }} }} }}\n"
-        )
-        processes.start(nginx, "-p", sock_dir, "-e", "stderr", "-c", configuration).wait_for("start worker process ")
-        return port
+        return start_scgi(processes, nginx, sock_dir, application)
 
     return start
 

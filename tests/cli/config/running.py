@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from penstock.cli.config.servers import find_server
 from penstock.cli.config.site import Site
 from penstock.cli.config.text import config_text
 from tests.interop.unprivileged import reach
+from tests.interop.webserver import wait_until_served
 from tests.processes import PATIENCE, PENSTOCK, ROOT, Process, Processes
 
 # SERVER -> the fixture that finds its program, and what follows that program on the command line.
@@ -148,17 +149,6 @@ def start(
     process = processes.start(*command(program, COMMANDS[server][1], file), cwd="/")
     wait_until_served(process, port)
     return Running(process, backends, port, bool(made.tls_cert))
-
-
-def wait_until_served(process: Process, port: int) -> None:
-    """Return once somebody listens on the port; what logs to a file says it nowhere else."""
-    for _ in range(int(PATIENCE * 100)):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        with suppress(subprocess.TimeoutExpired):
-            raise AssertionError(f"it ended with {process.wait(0.01)}:\n{process.output()}")
-    raise AssertionError(f"nobody listens on port {port}:\n{process.output()}")
 
 
 def make_certificate(folder: Path) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from penstock.cli.main import penstock as cli
 from penstock.cli.options import SettingOption
 from tests.cli.config import running
 from tests.interop.unprivileged import make_scratch, reach
+from tests.interop.webserver import wait_until_served
 from tests.processes import PATIENCE, ROOT, find_free_port
 
 PAGES = ROOT / "docs" / "webservers"
@@ -112,7 +113,7 @@ def test_what_a_page_says_to_type_works(server, request, processes, folder, path
     for line, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
         if line.endswith(" &"):
             process = processes.start("sh", "-c", "exec " + line.removesuffix(" &"), cwd=folder, env=env)
-            running.wait_until_served(process, int(ports["9000" if "serve" in line else "8080"]))
+            wait_until_served(process, int(ports["9000" if "serve" in line else "8080"]))
         else:
             ended = subprocess.run(
                 ["sh", "-c", line],

@@ -19,6 +19,7 @@ from tests.cli.config import running
 from tests.conftest import require_binary
 from tests.interop.nginx import distributed_params
 from tests.interop.unprivileged import reach
+from tests.interop.webserver import wait_until_served
 from tests.processes import PATIENCE, Process
 
 SCRIPT = """\
@@ -87,7 +88,7 @@ def test_a_script_and_a_htaccess_are_enough(server, program, open_python, scratc
     (refusal,) = [line for line in text.splitlines() if "RedirectMatch 404" in line]
     file.write_text(host + text.replace(refusal, ""))
     process = processes.start(*running.command(program, running.COMMANDS["apache-fcgid"][1], file), cwd="/")
-    running.wait_until_served(process, free_port)
+    wait_until_served(process, free_port)
     web = running.Running(process, [], free_port, tls=False)
     assert web.get("/blog/x%20y") == (200, "", "/blog /x y")
     assert web.get("/blog/a.txt") == (200, "", "a file")

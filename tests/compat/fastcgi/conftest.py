@@ -1,7 +1,7 @@
-"""This file lends the tests here the fixtures of the tests of `fcgi`: a runner of programs, and sockets."""
+"""This file lends the tests here the runner of programs of the tests of `fcgi`."""
 
 from __future__ import annotations
 
-from tests.compat.fcgi.conftest import programs, tcp, unix
+from tests.compat.fcgi.conftest import programs
 
-__all__ = ["programs", "tcp", "unix"]
+__all__ = ["programs"]

@@ -19,8 +19,8 @@ from penstock.connection.scgi import ScgiConnection
 from penstock.gateways.webserver import Response, ResponseReader, cgi_params
 from penstock.protocol.scgi import encode_header
 from tests.compat.flup.live import PLAIN, answer, entries, hello, live, show
-from tests.interop.nginx import distributed_params
-from tests.processes import PATIENCE, Processes, find_free_port
+from tests.interop.nginx import start_scgi
+from tests.processes import PATIENCE, Processes
 from tests.server.peers import Gate
 
 
@@ -280,18 +280,7 @@ def test_the_forking_server_promises_a_process_for_itself(sock_dir):
 @pytest.fixture
 def behind_nginx(nginx: str, sock_dir: Path, processes: Processes):
     """Starts nginx in front of the SCGI socket; a connection to it."""
-    params = distributed_params(nginx).with_name("scgi_params")
-    port = find_free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
-    modules = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
-    (sock_dir / "nginx.conf").write_text(
-        f"{user}\ndaemon off;\nworker_processes 1;\npid {sock_dir}/nginx.pid;\nerror_log stderr notice;\n"
-        "events {}\nhttp {\naccess_log off;\nclient_max_body_size 0;\n"
-        + "".join(f"{module}_temp_path {sock_dir}/{module};\n" for module in modules)
-        + f"server {{ listen 127.0.0.1:{port}; location / {{ include {params}; scgi_pass unix:{sock_dir}/s; }} }}\n}}\n"
-    )
-    process = processes.start(nginx, "-p", sock_dir, "-e", "stderr", "-c", sock_dir / "nginx.conf")
-    process.wait_for("start worker process ")
+    port = start_scgi(processes, nginx, sock_dir, f"{sock_dir}/s")
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     yield connection
     connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,9 @@ class Program:
         return self.popen.wait(PATIENCE)
 
     def errors(self) -> str:
+        """All of standard error; if the program still runs it is ended, for an answer may come before its line."""
+        self.popen.send_signal(signal.SIGTERM)
+        self.wait()
         self._errors.seek(0)
         return self._errors.read().decode()
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,37 +52,32 @@ def test_jonpys_compression_works_as_well(spawner):
     assert gzip.decompress(response.body).count(b"worth it") == 50
 
 
-@pytest.mark.parametrize("script", ["project/dispatch.fcgi", "flask/yourapplication.fcgi", "jon/hello.fcgi"])
-def test_typed_in_a_shell_it_shows_what_it_answers(script):
-    folder, name = os.path.split(SCRIPTS / script)
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": PATH, "PYTHONDONTWRITEBYTECODE": "1"}
+def run(script: Path | str, env: dict[str, str], folder: str | None = None) -> bytes:
+    """What a script prints that is run where it lies, and ends well."""
     done = subprocess.run(
-        [sys.executable, name],
+        [sys.executable, script],
         cwd=folder,
-        env=env,
+        env={"PYTHONPATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert b"200 OK" in done.stdout
-    assert f"penstock serve {name}".encode() in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["project/dispatch.fcgi", "flask/yourapplication.fcgi", "jon/hello.fcgi"])
+def test_typed_in_a_shell_it_shows_what_it_answers(script):
+    folder, name = os.path.split(SCRIPTS / script)
+    shown = run(name, {"PATH": "/usr/bin:/bin"}, folder)
+    assert b"200 OK" in shown
+    assert f"penstock serve {name}".encode() in shown
 
 
 @pytest.mark.parametrize("script", ["project/dispatch.fcgi", "jon/hello.fcgi"])
 def test_it_is_a_plain_cgi_program_too(script):
-    env = {"PYTHONPATH": PATH, "PYTHONDONTWRITEBYTECODE": "1", **cgi_environ("/a")}
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / script],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert parse(done.stdout)[0] == "200 OK"
+    assert parse(run(SCRIPTS / script, cgi_environ("/a")))[0] == "200 OK"
 
 
 def test_a_python_without_penstock_finds_it_through_the_folder(spawner):
