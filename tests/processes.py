@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -19,6 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PENSTOCK = (sys.executable, "-P", "-c", "import sys; from penstock.cli.main import main; sys.exit(main())")
 PATIENCE = 20.0  # seconds to wait for an event that is sure to come; a test that waits for all of it has failed
 
+# Below the ports that the system gives to clients, and to whoever asks for any: such a one may be gone a moment later.
+_PORTS = range(10_000, 32_000)
+_turns = itertools.count(os.getpid() * 1009)  # each run of the tests begins elsewhere, for several may go on at a time
+
 
 def find_binary(name: str) -> str | None:
     """Where a program is, also in the folders that only root's PATH has on Debian."""
@@ -27,11 +32,12 @@ def find_binary(name: str) -> str | None:
 
 
 def find_free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 that nobody listens on, and that nobody is given who does not name it."""
+    while True:
+        port = _PORTS[next(_turns) % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Process:

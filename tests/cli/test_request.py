@@ -246,7 +246,8 @@ def test_a_target_that_does_not_answer_is_5_and_one_sentence(penstock, blog, fre
         ]
         try:
             for address, sentence in cases:
-                ended = penstock("request", address, "/", "--timeout", "200ms")
+                patience = "200ms" if address == mute else f"{PATIENCE:g}s"
+                ended = penstock("request", address, "/", "--timeout", patience)
                 assert ended.returncode == 5, address
                 assert re.fullmatch(rf"penstock request: .*{sentence}.*\n", ended.stderr.decode()), ended.stderr
                 assert ended.stdout == b""

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.client import Client
 from tests.cli.conftest import HELLO
+from tests.manager.supervised import any_leaves, until
 
 FILE = """\
 workers = 2
@@ -67,6 +68,8 @@ def test_reload_reads_the_file_and_the_code_again_and_a_broken_one_is_3_and_chan
     (blog / "blog.py").write_text(HELLO.replace("hello", "new hello"))
     (blog / "penstock.toml").write_text(FILE.replace("shop, hello", "shop, new"))
     assert penstock("reload", "unix:blog.sock", "--wait").returncode == 0
+    # A former worker may take a connection before it has heard that it is to leave.
+    assert until(lambda: not any_leaves(json.loads(penstock("status", "--json").stdout)))
     for name, body in (("blog", b"new hello from /x"), ("shop", b"shop, new")):
         with Client(f"unix:{blog}/{name}.sock") as client:
             assert client.request("GET", "/x").body == body
@@ -85,8 +88,8 @@ def test_stop_with_wait_returns_when_everything_has_gone(two_pools, penstock, bl
 
 
 def test_reopen_goes_on_in_a_new_file_when_the_log_has_been_renamed(serve, penstock, blog):
-    _, address = serve("--access-log-file", "access.log")
-    penstock("reload", address, "--wait")  # it answers, so the log is open
+    process, address = serve("--access-log-file", "access.log")
+    process.wait_for("control socket: ")  # it can be asked, and the log is open
     (blog / "access.log").rename(blog / "access.log.1")
     assert penstock("reopen", address).returncode == 0
     assert (blog / "access.log").exists()

@@ -1,4 +1,4 @@
-"""This file takes away what a server writes its logs to; it serves on (T23, and closed descriptors)."""
+"""This file takes away what a server writes its logs to; it serves on, with closed descriptors too."""
 
 from __future__ import annotations
 

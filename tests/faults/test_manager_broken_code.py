@@ -62,7 +62,7 @@ def refused(site: Site, what: str, told: str) -> float:
 
 
 def test_no_broken_code_gets_into_service_and_the_next_good_one_does(processes, sock_dir, figure):
-    boot_timeout = scaled(0.5, 1.0)
+    boot_timeout = scaled(2.0, 1.0)  # a good worker has to boot in it too, and not only on a quiet machine
     options = ("--workers", "2", "--boot-timeout", f"{boot_timeout:g}s", "--probation", scaled("0.5s", "10s"))
     longest = 0.0
     with serving(processes, sock_dir, *options) as site:
@@ -131,15 +131,19 @@ def test_workers_that_keep_dying_are_forked_seldom_until_the_code_has_changed(pr
         assert share < 0.02
         assert later <= 4
         assert lines < 200
-        figure("T10: forks in the minute after that", f"{later}, {lines} log lines, supervisor {share:.2%} CPU")
+        figure(
+            "T10: workers that keep dying: the next minute",
+            f"{later} forks, {lines} log lines, supervisor {share:.2%} CPU",
+        )
     write_app(sock_dir, 2)
     changed = time.monotonic()
     site.until(lambda status: status["reloads"]["ok"] == 1)
     seconds = time.monotonic() - changed
+    site.let_leave()
     with site.client() as client:
         assert client.request("GET", "/").body == b"2"
     assert until(lambda: len(site.workers()) == 4)
     assert site.process.stop() == 0
     site.check_gone()
-    figure("T10: workers that keep dying", f"{spawns} forks in the first {scaled(2, 10)} s")
+    figure("T10: workers that keep dying: forks", f"{spawns} forks in the first {scaled(2, 10)} s")
     figure("T10: from the change of the code to workers that serve it", f"{seconds:.2f} s")

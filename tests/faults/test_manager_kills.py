@@ -132,5 +132,6 @@ def test_a_template_that_is_killed_while_it_imports_fails_its_reload_alone(proce
         assert "SIGKILL" in status["last_reload"]["error"]
         write_app(sock_dir, 3)
         site.reload()
+        site.let_leave()
         with site.client() as client:
             assert client.request("GET", "/").body == b"3"

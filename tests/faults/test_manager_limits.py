@@ -59,7 +59,7 @@ def test_workers_that_hold_too_much_memory_are_replaced_and_nobody_is_lost(proce
         with watching(site) as look, Crowd(site.address, 2, url="/leak", posts=False, pause=0.01) as crowd:
             site.until(lambda status: sum(status["exits"].values()) >= replaced, 60)
         assert crowd.failures == []
-        assert site.status()["exits"] == {"exit status 0": sum(site.status()["exits"].values())}
+        assert set(site.status()["exits"]) == {"exit status 0"}
     assert look.leaving == 1, "more than one worker was on its way out"
     assert look.staying >= workers - (workers > 1), "no worker was left"
     # It goes on until its successor serves, so that somebody always does.
@@ -104,6 +104,7 @@ def test_without_descriptors_a_worker_waits_and_serves_again_once_there_are_some
     with serving(processes, sock_dir, "--workers", "2", "--nofile", "64") as site:
         worker = site.workers()[0]
         assert re.search(r"Max open files +64 ", Path(f"/proc/{worker}/limits").read_text())
+        crowded = time.monotonic()
         with ExitStack() as stack:
             for _ in range(200):
                 stack.enter_context(Peer(site))
@@ -120,7 +121,7 @@ def test_without_descriptors_a_worker_waits_and_serves_again_once_there_are_some
         seconds = time.monotonic() - freed
         assert not FULL or seconds < 1
         lines = sum("cannot accept" in line for line in site.process.stderr)
-        assert lines <= 4 + scaled(0, 12), "it says so all the time"
+        assert lines <= 2 * (2 + time.monotonic() - crowded), "more than one line per worker and second"
     figure("T21: 200 clients, 2 workers of 64 descriptors", f"served {seconds:.2f} s after they have left")
 
 

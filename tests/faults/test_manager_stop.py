@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import ExitStack
@@ -96,6 +97,34 @@ def test_whoever_got_a_connection_is_answered_while_others_keep_coming(processes
         f"T07: stop of 2 workers while 8 clients keep coming over {'unix' if 'unix' in bind else 'tcp'}",
         f"0 lost, {arrivals.answered} answered",
     )
+
+
+@pytest.mark.parametrize("app", ["app:app", "app:aapp"])
+def test_who_comes_over_tcp_while_a_request_runs_on_is_refused_and_neither_waits_nor_is_lost(
+    processes, sock_dir, free_port, app
+):
+    options = ("--workers", "1", *(("--threads", "2") if app == "app:app" else ()))
+    with serving(processes, sock_dir, *options, app=app, bind=f"127.0.0.1:{free_port}") as site:
+        peer, _ = upload(site, MIB)
+        with peer:
+            site.process.send_signal(signal.SIGTERM)
+            assert until(lambda: is_refused(free_port))
+            send(peer, MIB // 2)
+            peer.send(build.stdin(b""))
+            assert peer.answer().body == hashlib.sha256(bytes(MIB)).hexdigest().encode()
+        assert site.process.wait() == 0
+
+
+def is_refused(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.settimeout(0.2)
+        try:
+            sock.connect(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:
+            return False  # kept away for now: it would try again
+    return False
 
 
 def upload(site: Site, size: int) -> tuple[Peer, int]:

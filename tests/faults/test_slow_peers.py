@@ -62,16 +62,15 @@ class Others:
         return sorted(self.seconds)[len(self.seconds) * 99 // 100]
 
 
-def drip(victims: dict[Peer, bytes]) -> dict[Peer, tuple[float, bytes]]:
-    """Send each peer its bytes, one every 100 ms, until all are closed; when and with what each was."""
-    began = time.monotonic()
+def drip(victims: dict[Peer, bytes], began: float) -> dict[Peer, tuple[float, bytes]]:
+    """Send each peer its bytes, one every 100 ms, until all are closed: when each was, after `began`, and with what."""
     left = {peer.sock.fileno(): (peer, iter(drops)) for peer, drops in victims.items()}
     heard: dict[Peer, bytes] = dict.fromkeys(victims, b"")
     ends: dict[Peer, tuple[float, bytes]] = {}
     waiting = select.poll()
     for fd in left:
         waiting.register(fd, select.POLLIN)
-    due = began
+    due = time.monotonic()
     while left:
         assert time.monotonic() - began < PATIENCE, f"{len(left)} slow peers are still open"
         for fd, _ in waiting.poll(max(0.0, due - time.monotonic()) * 1000):
@@ -108,10 +107,11 @@ def test_peers_that_stall_in_a_request_are_closed_in_time_and_cost_the_others_no
         peers = {name: [stack.enter_context(Peer(backend)) for _ in range(each)] for name in stalls}
         drops: dict[Peer, bytes] = {}
         with Others(backend, 15) as others:
+            began = time.monotonic()
             for name, (at_once, slowly) in stalls.items():
                 for peer in peers[name]:
                     drops[peer.send(at_once)] = slowly
-            ends = drip(drops)
+            ends = drip(drops, began)
         assert others.failures == []
         for name in stalls:
             times = [ends[peer][0] for peer in peers[name]]
@@ -120,9 +120,7 @@ def test_peers_that_stall_in_a_request_are_closed_in_time_and_cost_the_others_no
             figure(f"T14: {each} peers, {name}: closed after", f"{min(times):.2f} to {max(times):.2f} s")
         # Where there is a request, it is answered.
         assert all(b"408" in ends[peer][1] for peer in peers["STDIN that stalls"])
-    figure(
-        "T14: p99 of the 15 others meanwhile", f"{others.p99 * 1000:.1f} ms of {len(others.seconds)} requests, 0 failed"
-    )
+    figure("p99 of 15 others beside them", f"{others.p99 * 1000:.1f} ms of {len(others.seconds)} requests, 0 failed")
     log = [line for line in backend.process.stderr if "sent nothing for" in line]
     assert 1 <= len(log) <= 5, log
     backend.check_sound()
@@ -177,7 +175,7 @@ def test_idle_kept_connections_cost_little_memory_and_no_time(processes, sock_di
         latency = (time.perf_counter() - began) / len(chosen)
     figure(f"T16: memory of each of {number} idle kept connections", f"{each / KIB:.2f} KiB")
     figure(f"T16: CPU with {number} idle connections", f"{idle:.1%}")
-    figure(f"T16: a new request on any of {number}", f"{latency * 1000:.2f} ms")
+    figure(f"a new request on one of {number} idle connections", f"{latency * 1000:.2f} ms")
     settle(backend, meter, descriptors)
     assert backend.process.stop() == 0
 

@@ -1,4 +1,4 @@
-"""This file holds T17: peers that shut down one direction, reset, or vanish, and what each costs."""
+"""This file holds peers that shut down one direction, reset, or vanish (T17), and what each costs."""
 
 from __future__ import annotations
 
@@ -41,10 +41,6 @@ def address(request, backend):
 def shut(peer: Peer) -> Peer:
     peer.sock.shutdown(socket.SHUT_WR)
     return peer
-
-
-def log_lines(backend) -> int:
-    return len(backend.process.stderr)
 
 
 def test_a_peer_that_shuts_its_sending_side_after_its_request_is_answered(backend, address):
@@ -110,7 +106,7 @@ LEAVING = {
 @pytest.mark.parametrize("way", ["closes", "resets"])
 def test_a_peer_that_leaves(backend, address, sent, way):
     meter = Meter(backend.pid)
-    descriptors, lines = meter.descriptors, log_lines(backend)
+    descriptors, lines = meter.descriptors, len(backend.read_log())
     number = scaled(20, 500)
     began = time.monotonic()
     for _ in range(number):
@@ -120,18 +116,18 @@ def test_a_peer_that_leaves(backend, address, sent, way):
         else:
             peer.sock.close()
     settle(backend, meter, descriptors)
-    new = backend.process.stderr[lines:]
+    new = backend.read_log()[lines:-1]
     assert not [line for line in new if "Traceback" in line]
     assert len(new) <= 2 + time.monotonic() - began, "more than one line per cause and second"
 
 
 def test_connecting_and_closing_at_once_costs_little_and_says_nothing(backend, figure):
     meter = Meter(backend.pid)
-    descriptors, lines, cpu = meter.descriptors, log_lines(backend), meter.cpu
+    descriptors, lines, cpu = meter.descriptors, len(backend.read_log()), meter.cpu
     number = scaled(2500, 10_000)
     for _ in range(number):
         backend.connect().close()
     settle(backend, meter, descriptors)
     spent = meter.cpu - cpu
-    assert backend.process.stderr[lines:] == []
+    assert backend.read_log()[lines:-1] == []
     figure(f"T17: connect and close {number} times", f"{spent / number * 1e6:.0f} us of CPU each, no log line")

@@ -94,6 +94,10 @@ class Site(Backend):
         answer = self.tell("reload", wait=True, timeout=60)
         assert answer["ok"], answer
 
+    def let_leave(self) -> None:
+        """Wait until all have gone who were told to: one of them may take a connection before it has heard of it."""
+        self.until(lambda status: not any_leaves(status))
+
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `penstock WORDS` on this supervisor."""
         return subprocess.run(
@@ -125,6 +129,11 @@ class Site(Backend):
         assert until(lambda: not self.family()), self.family()
         left = sorted(path.name for path in self.folder.iterdir() if path.name.startswith("app.sock"))
         assert not left
+
+
+def any_leaves(status: Status) -> bool:
+    """Whether workers are on their way out."""
+    return any(worker["state"] == "leaving" for pool in status["pools"] for worker in pool["workers"])
 
 
 def until(true: Callable[[], Any], timeout: float = PATIENCE) -> bool:

@@ -135,7 +135,7 @@ def test_an_old_file_is_taken_over(content, pid_file, path):
 
 
 @pytest.mark.parametrize(
-    "content", ["root:x:0:0:root:/root:/bin/bash\n", "12 34\n", "-1\n", "99999999999\n", "1" * 100]
+    "content", ["daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n", "12 34\n", "-1\n", "99999999999\n", "1" * 100]
 )
 def test_a_file_with_anything_else_in_it_is_left_alone(content, pid_file, path):
     path.write_text(content)

@@ -10,7 +10,7 @@ import pytest
 from penstock.client import Client
 from tests.compat.scripts.conftest import spawner  # noqa: F401 - a fixture
 from tests.compat.scripts.test_spawned import ANSWERS, FORM
-from tests.manager.supervised import Site
+from tests.manager.supervised import Site, until
 from tests.processes import PATIENCE
 
 MORE = {
@@ -45,15 +45,16 @@ def test_two_workers_serve_it_through_a_reload(script, processes, spawner):  # n
     assert len(before) == 2
     site.tell("reopen")
     site.reload()
+    site.let_leave()
     check()
     assert not set(before) & set(site.workers())
     site.until(lambda status: len(status["pools"][0]["workers"]) == 2)
-    assert site.workers("idle", "busy") == site.workers()
-    assert site.status()["requests"] == 2
+    # A worker counts a request when its answer is out.
+    site.until(lambda status: status["requests"] == 2)
     assert process.stop() == 0
     assert "Traceback" not in process.output()
     assert "SIGKILL" not in process.output()
-    assert not site.family()
+    assert until(lambda: not site.family())
     assert not [path for path in spawner.folder.rglob("*") if path.is_socket()]
 
 

@@ -196,7 +196,7 @@ class TestBothWays:
         assert reference.encode() in answer.body
 
     def test_a_web_server_that_half_closes_does_not_make_a_waiting_write_spin(self, serve, monkeypatch):
-        """T17, CVE-2024-49769: the end of the input stays readable for ever."""
+        """CVE-2024-49769: the end of the input stays readable for ever."""
         gate = Gate()
         moves: list[int] = []
 
