@@ -102,6 +102,23 @@ def test_who_is_accepted_in_the_last_moment_is_served(tied):
     tied.process.wait_for("^received .*hello|^one waits in the queue$")
 
 
+@pytest.mark.parametrize("tied", ["loop", "asyncio"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGWINCH], ids=["leave", "close"])
+def test_who_is_told_to_go_while_the_loop_is_busy_accepts_nobody_more(tied, number):
+    tied.touch("gate")
+    with tied.connect() as peer:
+        peer.send(request("/hold"))
+        tied.process.wait_for("holds the loop")
+        with tied.connect() as late:
+            late.send(request("/late"))
+            tied.process.send_signal(number)
+            tied.touch("release")
+            assert peer.answer().body == b"hello"
+            assert tied.ended() == 0
+    assert "began /late" not in tied.process.stderr
+    assert "one waits in the queue" in tied.process.stderr
+
+
 def test_who_stops_serves_those_who_wait_in_the_queue(tied):
     tied.touch("gate")
     with tied.busy() as peer, tied.connect() as other:

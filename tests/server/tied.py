@@ -102,6 +102,9 @@ async def aapp(scope, receive, send):
             await asyncio.sleep(0)
     if scope["path"] == "/wait":
         await asyncio.to_thread(wait)
+    elif scope["path"] == "/hold":
+        say("holds the loop")
+        wait()
     elif scope["path"] == "/fail":
         raise RuntimeError("no")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})

@@ -129,7 +129,7 @@ class LoopServer:
     async def _main(self) -> None:
         if self._lifespan is not None:
             await self._lifespan.startup()
-        self._obey_signals()
+        self.obey_signals()
         await self.open_doors()
         await self.stopping.wait()
         grace = self.options.graceful_timeout
@@ -146,7 +146,8 @@ class LoopServer:
         if self._lifespan is not None:
             await self._lifespan.shutdown(max(0.0, ends - reserve / 5 - self.loop.time()))
 
-    def _obey_signals(self) -> None:
+    def obey_signals(self) -> None:
+        """Listen to the signals of the lifecycle, if this is the main thread."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self.lifecycle.handlers.items():
                 self.loop.add_signal_handler(number, handler)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import threading
 from typing import final
 
 from penstock.gateways.request import AsyncRequest
 from penstock.server.loop import LoopServer
-from penstock.server.tether import Tether
+from penstock.server.tether import CLOSE, LEAVE, Tether
 
 
 @final
@@ -29,6 +31,13 @@ class TetheredLoop(LoopServer):
                 tether.ended(ticket)
 
         self.gateway = watched
+
+    def obey_signals(self) -> None:
+        super().obey_signals()
+        if threading.current_thread() is threading.main_thread():
+            for number in (LEAVE, CLOSE):
+                # At once: the loop looks in its next turn, and accepts in this one, where others answer already.
+                signal.signal(number, self.lifecycle.handlers[number])
 
     async def open_doors(self) -> None:
         tether, loop = self._tether, self.loop
