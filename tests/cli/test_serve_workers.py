@@ -118,8 +118,10 @@ def test_an_address_that_cannot_be_bound_is_4(penstock):
     ("words", "told"),
     [(("--pid", "no/such/file"), b"cannot write the pid file"), (("--slow-log-file", "no/such/file"), b"no/such/file")],
 )
-def test_a_file_that_cannot_be_written_is_2_with_one_sentence(penstock, words, told):
+def test_a_file_that_cannot_be_written_is_2_with_one_sentence_and_leaves_nothing(penstock, blog, words, told):
+    before = sorted(blog.iterdir())
     ended = penstock("serve", "blog:app", "--bind", "unix:b.sock", *words)
+    assert sorted(blog.iterdir()) == before
     assert ended.returncode == 2
     assert b"Traceback" not in ended.stderr
     assert told in ended.stderr

@@ -1,4 +1,4 @@
-"""This file sends a running server what real web servers rarely or never send (T33), and cuts each request anew (T18)."""
+"""This file sends a running server what real web servers rarely or never send (T33), and cuts requests anew (T18)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -54,13 +55,18 @@ class Place:
         """What is answered to these bytes."""
         with self.client() as sock:
             sock.sendall(data)
-            self.run()
+            self.run(lambda: readable(sock))
             answer: dict[str, Any] = json.loads(sock.makefile("rb").readline())
             return answer
 
     @property
     def clients(self) -> int:
-        return len(self.control._clients)
+        return len(self.control.guests)
+
+
+def readable(sock: socket.socket) -> bool:
+    """Whether an answer, or the end, has come."""
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def test_a_command_may_come_byte_by_byte(place):
         for byte in b'{"command": "ping"}\n':
             sock.sendall(bytes([byte]))
             place.run(seconds=0.001)
-        place.run()
+        place.run(lambda: readable(sock))
         assert b"ping" in sock.recv(4096)
 
 
@@ -109,7 +115,7 @@ def test_what_is_no_command_is_refused_with_a_sentence(place, data, told):
 
 
 def test_half_a_command_keeps_its_place_only_for_a_time(place, monkeypatch):
-    monkeypatch.setattr("penstock.manager.control._PATIENCE", 0.05)
+    monkeypatch.setattr("penstock.manager.guests.PATIENCE", 0.05)
     with place.client() as sock:
         sock.sendall(b'{"command": ')
         place.run(lambda: place.clients == 1)
@@ -132,7 +138,7 @@ def test_an_answer_may_come_late(place):
         place.run()
         assert place.clients == 1
         answers[0](ok=True, generation=2)
-        place.run()
+        place.run(lambda: readable(sock))
         assert json.loads(sock.recv(4096)) == {"ok": True, "generation": 2}
 
 
@@ -159,11 +165,11 @@ def test_what_comes_behind_the_command_is_not_obeyed(place):
 
 
 def test_who_does_not_read_its_answer_holds_up_nobody_and_is_let_go(place, monkeypatch):
-    monkeypatch.setattr("penstock.manager.control._PATIENCE", 0.3)
+    monkeypatch.setattr("penstock.manager.guests.PATIENCE", 1.0)
     place.obey = lambda name, content, answer: answer(ok=True, status="x" * (20_000_000 if name == "status" else 1))
     with place.client() as deaf:
         deaf.sendall(b'{"command": "status"}\n')
-        place.run()
+        place.run(lambda: readable(deaf))
         assert place.clients == 1
         assert place.ask(b'{"command": "ping"}\n')["ok"]
         place.run(lambda: place.clients == 0)
@@ -187,7 +193,7 @@ def test_forty_at_once_are_thirty_two_and_places_are_free_again(place):
     crowd += [place.client() for _ in range(16)]
     place.run(lambda: place.clients == 32)
     crowd += [place.client() for _ in range(8)]
-    place.run()
+    place.run(lambda: readable(crowd[-1]))
     assert place.clients == 32
     assert [sock.recv(1) for sock in crowd[32:]] == [b""] * 8
     for sock in crowd:
@@ -261,8 +267,9 @@ class TestThePath:
 
         monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
         monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-        monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
-        folder = Path("/tmp/penstock-4000000")
+        uid = 4_000_000 + os.getpid()  # nobody's, and that of no other run of the tests
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        folder = Path(f"/tmp/penstock-{uid}")
         folder.mkdir()
         try:
             with pytest.raises(ValueError, match="not a folder of ours alone"):

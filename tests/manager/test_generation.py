@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -46,6 +48,40 @@ class TestSignals:
         assert is_child(pid)
         os.waitpid(pid, 0)
         assert not is_child(pid)
+
+
+class TestANewborn:
+    """Its parent is the process that has told of its birth, until that one ends."""
+
+    PARENT = """
+import os, sys
+os.setpgid(0, 0)
+pid = os.fork()
+if not pid:
+    os.close(1)
+    sys.stdin.read()
+    os._exit(0)
+print(pid, flush=True)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+    @pytest.mark.parametrize(("event", "number"), [(Event.STOP, signal.SIGTERM), (Event.OVERDUE, signal.SIGKILL)])
+    def test_is_told_what_a_worker_is_told(self, worker, event, number):
+        parent = subprocess.Popen(
+            [sys.executable, "-c", self.PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with parent:
+            assert parent.stdout is not None
+            worker.pid, worker.group = int(parent.stdout.readline()), parent.pid
+            assert not is_child(worker.pid)
+            worker.meet(event, 10.0)
+            assert int(parent.stdout.readline()) == -number
+
+    def test_of_another_group_is_nobody_of_ours(self, monkeypatch):
+        sent = []
+        monkeypatch.setattr(os, "kill", lambda *args: sent.append(args))
+        send_signal(os.getppid(), signal.SIGKILL, 1)
+        assert sent == []
 
 
 class TestAWorker:

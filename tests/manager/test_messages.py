@@ -29,14 +29,14 @@ def pair():
 
 def heard(ours: socket.socket) -> Message:
     message = hear(ours)
-    assert message is not None
+    assert message.event
     return message
 
 
 def test_a_message_comes_with_the_number_of_the_process_that_wrote_it(pair):
     ours, theirs = pair
     assert tell(theirs, "ready", slot=3)
-    assert heard(ours) == (os.getpid(), "ready", {"event": "ready", "slot": 3})
+    assert heard(ours) == (os.getpid(), "ready", {"event": "ready", "slot": 3}, 512)
 
 
 def test_the_number_is_the_kernels_and_not_what_the_message_says(pair):
@@ -68,7 +68,7 @@ def test_an_empty_message_is_not_the_end(pair):
     ours, theirs = pair
     theirs.send(b"")
     tell(theirs, "ready")
-    assert hear(ours) is None
+    assert hear(ours)[1:3] == ("", {})
     assert heard(ours).event == "ready"
 
 
@@ -97,14 +97,14 @@ def test_what_makes_no_sense_is_no_message_and_the_next_one_is(pair, data):
     ours, theirs = pair
     theirs.send(data)
     tell(theirs, "ready")
-    assert hear(ours) is None
+    assert hear(ours)[1:3] == ("", {})
     assert heard(ours).event == "ready"
 
 
 def test_a_message_that_is_too_long_is_cut_and_so_is_none(pair):
     ours, theirs = pair
     theirs.send(b'{"event": "ready"' + b" " * 100_000 + b"}")
-    assert hear(ours) is None
+    assert hear(ours)[1:3] == ("", {})
     with pytest.raises(BlockingIOError):
         hear(ours)
 
@@ -125,7 +125,6 @@ def test_whatever_a_message_holds_its_readers_get_what_they_ask_for(content):
     with ours, theirs:
         theirs.send(json.dumps({**content, "event": "ready"}).encode()[:40_000])
         message = hear(ours)
-    assert message is not None
     for name in ("slot", "pid", "names", "error"):
         assert type(message.number(name, 100)) is int
         assert -1 <= message.number(name, 100) < 100

@@ -101,7 +101,7 @@ def test_more_workers_and_threads_than_at_the_start(site, sock_dir):
     write(sock_dir, pool("a", "unix:a.sock", "6", "threads = 40"), pool("b", "unix:b.sock"))
     site.reload()
     site.until(lambda status: len([w for w in status["pools"][0]["workers"] if w["state"] == "idle"]) == 6)
-    assert site.status()["requests"] == requests + 1
+    site.until(lambda status: status["requests"] == requests + 1)
     assert site.status()["reloads"] == {"ok": 1, "failed": 0}
 
 
@@ -132,6 +132,28 @@ def test_an_application_that_cannot_be_loaded_fails_the_reload_and_the_former_po
     site.until(lambda _: names(site) == ["a"])
 
 
+def test_a_pool_that_is_added_and_cannot_be_loaded_does_not_make_the_others_unready(site, sock_dir):
+    top = TOP + 'status_bind = "unix:status.sock"\n'
+    broken = pool("c", "unix:c.sock").replace("app:app", "nothing:app")
+    write(sock_dir, pool("a", "unix:a.sock"), broken, top=top)
+    assert not site.tell("reload", wait=True)["ok"]
+    assert ask(f"unix:{sock_dir}/status.sock", "/ping") == b"pong\n"
+
+
+@pytest.mark.parametrize("name", ["pid", "control", "slow_log_file", "access_log_file", "status_bind"])
+def test_a_file_that_cannot_be_had_fails_the_reload_and_all_stays(site, sock_dir, name):
+    top = "".join(line for line in TOP.splitlines(keepends=True) if not line.startswith((name, "access_log")))
+    address = "unix:nowhere/file" if name == "status_bind" else "nowhere/file"
+    write(sock_dir, pool("a", "unix:a.sock"), top=f'{top}{name} = "{address}"\n')
+    answer = site.tell("reload", wait=True)
+    assert not answer["ok"]
+    assert f"{sock_dir}/nowhere" in answer["error"]
+    assert ask(f"unix:{sock_dir}/a.sock") == b"1"
+    assert names(site) == ["a", "b"]
+    write(sock_dir, pool("a", "unix:a.sock"))
+    site.reload()
+
+
 def test_files_and_the_control_socket_move(site, sock_dir):
     top = TOP.replace('"control"', '"moved"') + 'pid = "pid"\n'
     write(sock_dir, pool("a", "unix:a.sock", more='access_log = true\naccess_log_file = "access.log"'), top=top)
@@ -139,6 +161,7 @@ def test_files_and_the_control_socket_move(site, sock_dir):
     assert not os.path.exists(sock_dir / "control")
     site._control = f"{sock_dir}/moved"
     assert int((sock_dir / "pid").read_text()) == site.pid
+    site.let_leave()
     assert ask(f"unix:{sock_dir}/a.sock", "/here") == b"1"
     assert until(lambda: "GET /here" in (sock_dir / "access.log").read_text())
     write(sock_dir, pool("a", "unix:a.sock"), top=top.replace("pid = ", "#"))

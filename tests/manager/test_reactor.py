@@ -72,14 +72,16 @@ def test_forgetting_twice_or_what_is_closed_is_harmless(reactor, pair):
 def test_a_callback_that_raises_is_logged_and_the_loop_goes_on(reactor, pair, caplog):
     ours, theirs = pair
 
+    end = reactor.alarm(lambda: stop(reactor))
+
     def read() -> None:
-        ours.recv(1)
+        if ours.recv(1) == b"2":
+            end.set(0)
         raise RuntimeError("a surprise")
 
     reactor.watch(ours, read)
     theirs.send(b"12")
     reactor.alarm(lambda: 1 // 0).set(0)
-    reactor.alarm(lambda: stop(reactor)).set(0.05)
     reactor.run()
     assert caplog.text.count("RuntimeError: a surprise") == 2
     assert "ZeroDivisionError" in caplog.text
@@ -137,10 +139,8 @@ class TestAlarms:
             second.clear()
             third.set(0.02)
 
-        reactor.alarm(first).set(0)
-        second.set(0)
-        third.set(0)
-        reactor.alarm(lambda: stop(reactor)).set(0.005)
+        for alarm in (reactor.alarm(first), second, third, reactor.alarm(lambda: stop(reactor))):
+            alarm.set(0)
         reactor.run()
         assert rung == ["first"]
         reactor.stopped = False
@@ -182,6 +182,25 @@ class TestSignals:
         os.kill(os.getpid(), signal.SIGWINCH)
         reactor.run()
         assert "ZeroDivisionError" in caplog.text
+
+    def test_that_a_child_gets_as_it_is_forked_are_not_obeyed_here(self, reactor, monkeypatch):
+        fork, heard = os.fork, []
+
+        def fork_and_be_told_to_end() -> int:
+            pid = fork()
+            if not pid:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return pid
+
+        monkeypatch.setattr(os, "fork", fork_and_be_told_to_end)
+        reactor.obey(signal.SIGTERM, lambda: heard.append(signal.SIGTERM))
+        pid = reactor.fork()
+        if not pid:
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+        reactor.alarm(lambda: stop(reactor)).set(0)
+        reactor.run()
+        assert heard == []
 
     def test_have_their_old_meaning_afterwards(self):
         before = signal.getsignal(signal.SIGUSR2)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from penstock.manager.generation import Stage
 from penstock.manager.life import State
+from penstock.manager.template import MOST_FILES
 from tests.manager.world import child, world
 
-EVENTS = ("imported", "threads", "unborn", "failed", "born", "ready", "used up", "?")
+EVENTS = ("files", "imported", "threads", "unborn", "failed", "born", "ready", "used up", "?")
 
 
 @pytest.fixture
@@ -32,9 +33,29 @@ def test_an_import_orders_as_many_workers_as_have_to_be_ready(booting):
 def test_a_second_import_orders_nobody(booting):
     made, generation = booting
     made.orders(generation)
-    made.template(generation, "imported", files=["/other"])
+    made.template(generation, "imported")
     assert made.orders(generation) == []
-    assert generation.files == ()
+
+
+def test_the_files_of_an_application_may_come_in_several_messages_until_it_is_imported():
+    with world("1") as made:
+        made.pool.begin(1, preload=True)
+        generation = made.coming
+        made.template(generation, "files", files=["/one", "/two"])
+        made.template(generation, "files", files=["/three", 4])
+        assert generation.files == ("/one", "/two", "/three")
+        made.template(generation, "imported")
+        made.template(generation, "files", files=["/other"])
+        assert generation.files == ("/one", "/two", "/three")
+
+
+def test_of_endless_files_the_first_ones_are_kept():
+    with world("1") as made:
+        made.pool.begin(1, preload=True)
+        generation = made.coming
+        for number in range(5):
+            made.template(generation, "files", files=[f"/{number}.{place}" for place in range(900)])
+        assert len(generation.files) == MOST_FILES
 
 
 def test_a_generation_is_ready_with_its_last_worker(booting):

@@ -129,6 +129,18 @@ class TestAHostileWorker:
         score = board.read(1)
         assert score.requests < 2 << 48
 
+    def test_what_has_been_counted_stays_counted_until_the_next_worker_comes(self, board):
+        lanes = board.lanes(0)
+        lanes.end(lanes.begin(GET))
+        lanes.end(lanes.begin(GET))
+        assert board.read(0).requests == 2
+        scribble(board, 0, bytes(SIZE))
+        assert board.read(0).requests == 2
+        lanes.end(lanes.begin(GET))
+        assert board.read(0).requests == 3
+        board.clear(0)
+        assert board.read(0).requests == 0
+
     def test_a_request_of_the_future_does_not_run(self, board):
         scribble(board, 0, bytes(16) + (time.monotonic_ns() + 10**12).to_bytes(8, "little"))
         assert board.read(0).running == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_every_pool_has_its_sockets_and_its_log(sock_dir):
     assert set(sockets.access_files) == {"one", "two"}
     sockets.close()
     assert not list(sock_dir.glob("*.sock*"))
+
+
+def test_a_pool_that_writes_no_access_log_leaves_the_file_of_the_others_alone(sock_dir):
+    one, two = plan(sock_dir, "one", "two").pools
+    quiet = replace(two, access_log_file=one.access_log_file, user="nobody", serving={"access_log": False})
+    sockets = Sockets(Plan((one, quiet)), heard=False)
+    assert set(sockets.access_files) == {"one"}
+    assert os.stat(f"{sock_dir}/one.log").st_uid == os.geteuid()
+    sockets.close()
 
 
 def test_where_one_address_is_wrong_nothing_is_left(sock_dir):

@@ -165,7 +165,7 @@ def test_more_peers_than_there_are_places_are_sent_away_and_places_are_free_agai
 
 
 def test_a_peer_that_says_nothing_is_let_go(sock_dir, monkeypatch):
-    monkeypatch.setattr("penstock.manager.statusdoor._PATIENCE", 0.05)
+    monkeypatch.setattr("penstock.manager.guests.PATIENCE", 0.05)
     place = Place(str(sock_dir))
     try:
         with place.connect() as sock:

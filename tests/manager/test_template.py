@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 
 import pytest
 
 import penstock
-from penstock.manager.template import _files_of, _is_own, _own_files, _threads
-from penstock.server.importer import AppError, load
+from penstock.manager.messages import hear, make_pair
+from penstock.manager.template import MOST_FILES, _is_own, _own_files, _tell_files, _threads
 from tests.manager.forked import in_child
+from tests.processes import PATIENCE
 
 
 def test_a_process_with_one_thread_has_no_other():
@@ -47,22 +49,19 @@ def test_this_file_is_the_applications_own():
     assert len(_own_files()) == len(set(_own_files()))
 
 
-@pytest.mark.parametrize("inner", ["raise RuntimeError('no')", "this is no Python", "import missing_module_of_mine"])
-def test_files_that_a_failure_went_through_are_told_though_no_module_has_them(site, inner):
-    first = site("broken_app.py", "import broken_inner\n")
-    second = site("broken_inner.py", inner + "\n")
-    with pytest.raises(AppError) as failed:
-        load("broken_app:app")
-    assert {first, second} <= {os.path.realpath(file) for file in _files_of(failed.value)}
+def test_long_names_of_many_files_all_arrive():
+    files = [f"/{'x' * 200}/{number}.py" for number in range(MOST_FILES + 10)]
+    ours, theirs = make_pair()
+    told: list[str] = []
 
+    def listen() -> None:
+        while len(told) < MOST_FILES:
+            select.select([ours], [], [], PATIENCE)
+            told.extend(hear(ours).texts("files"))
 
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(name: str, text: str) -> str:
-        (tmp_path / name).write_text(text)
-        return os.path.realpath(tmp_path / name)
-
-    return write
+    listener = threading.Thread(target=listen)
+    with ours, theirs:
+        listener.start()
+        _tell_files(theirs, files)
+        listener.join(PATIENCE)
+    assert told == files[:MOST_FILES]

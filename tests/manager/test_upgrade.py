@@ -39,6 +39,7 @@ def test_under_load_nobody_loses_a_request_and_nobody_meets_older_code_again(pro
                 write_app(sock_dir, version)
                 upgraded(site)
             crowd.wait_for(200)
+            crowd.wait_for_version(4)
         assert not crowd.failures
         crowd.check_order()
         assert {versions[-1] for versions in crowd.versions} == {b"4"}
@@ -51,16 +52,12 @@ def test_under_load_nobody_loses_a_request_and_nobody_meets_older_code_again(pro
         assert until(lambda: len(site.family()) == 4), site.family()
 
 
-def without(site, pid: int):
-    """Whether this worker has gone, as a question to ask again and again."""
-    return lambda _: pid not in site.workers()
-
-
 def test_an_upgrade_on_the_control_socket_is_answered_by_the_next_image(processes, sock_dir):
     with serving(processes, sock_dir, "--workers", "1", "--probation", "0") as site:
         began = site.status()["uptime"]
         write_app(sock_dir, 2)
         assert site.tell("upgrade", wait=True) == {"ok": True, "generation": 2}
+        site.let_leave()
         assert ask(site, "/") == b"2"
         assert site.status()["uptime"] > began
         assert site.process.running
@@ -116,6 +113,7 @@ def test_if_the_application_does_not_boot_the_old_workers_go_on_and_are_replaced
             assert ask(site, "/") == b"1"
         write_app(sock_dir, 3)
         site.reload()
+        site.let_leave()
         assert ask(site, "/") == b"3"
         assert until(lambda: len(site.family()) == 4), site.family()
 
@@ -125,21 +123,24 @@ def test_workers_that_kept_dying_after_an_upgrade_are_taken_back_too(processes, 
         write_app(sock_dir, 2)
         assert upgraded(site)["generation"] == 2
         for _ in range(3):
-            [worker] = site.until(lambda status: [w for w in status["pools"][0]["workers"] if w["state"] == "idle"])[
-                "pools"
-            ][0]["workers"][-1:]
-            os.kill(worker["pid"], signal.SIGKILL)
-            site.until(without(site, worker["pid"]))
+            site.until(lambda _: site.workers("idle"))
+            [worker] = site.workers("idle")
+            os.kill(worker, signal.SIGKILL)
+            site.until(lambda _: worker not in site.workers())  # noqa: B023 - it is called in this round alone
         site.until(lambda status: not status["last_reload"]["ok"] and site.workers())
         assert ask(site, "/") == b"1"
 
 
 def test_a_request_that_runs_meanwhile_is_finished_and_its_limit_still_holds(processes, sock_dir):
     with serving(processes, sock_dir, "--workers", "2", "--probation", "0", "--request-timeout", "4s") as site:
-        with connect(site.address) as slow, connect(site.address) as endless:
-            slow.sendall(build.request(cgi_params("GET", "/sleep/2"), b"", request_id=1, flags=0))
-            endless.sendall(build.request(cgi_params("GET", "/sleep/60"), b"", request_id=1, flags=0))
-            site.until(lambda _: len(site.workers("busy")) == 2)
+        with contextlib.ExitStack() as stack:
+            peers = []
+            for seconds in (60, 2):
+                # A busy worker accepts nobody, so the second one comes to the other.
+                peers.append(stack.enter_context(connect(site.address)))
+                peers[-1].sendall(build.request(cgi_params("GET", f"/sleep/{seconds}"), b"", request_id=1, flags=0))
+                site.until(lambda _: len(site.workers("busy")) == len(peers))
+            endless, slow = peers
             upgraded(site)
             assert b"200 OK" in b"".join(iter(lambda: slow.recv(65536), b""))
             assert b"200 OK" not in b"".join(iter(lambda: endless.recv(65536), b""))

@@ -38,7 +38,6 @@ def tied() -> Iterator[Any]:
         return WorkerTether(
             Nest(
                 pool=PoolPlan("main", "app:app", limits=WorkerLimits(**limits)),
-                generation=1,
                 preload=True,
                 identity=None,
                 events=theirs,
@@ -58,7 +57,6 @@ def tied() -> Iterator[Any]:
                 message = hear(ours)
             except BlockingIOError:
                 return found
-            assert message is not None
             found.append((message.event, message.content))
 
     yield Made(make, heard, board)

@@ -49,10 +49,10 @@ class World:
 
     # -- the owner
 
-    def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
+    def nest(self, pool: Crew, events: socket.socket, gate: int, *, preload: bool) -> Nest:
         self._theirs = events.dup()
         self._theirs.setblocking(False)
-        return Nest(pool.plan, generation, preload, None, events, gate, -1, [], pool.exchange, pool.board)
+        return Nest(pool.plan, preload, None, events, gate, -1, [], pool.exchange, pool.board)
 
     def fork(self, generation: Generation) -> int:
         if self.refused:
@@ -145,7 +145,7 @@ class World:
         """A generation is begun and imports its application."""
         self.pool.begin(number, preload=True)
         generation = self.coming
-        self.template(generation, "imported", files=[])
+        self.template(generation, "imported")
         return generation
 
     def serve(self, number: int = 1) -> Generation:

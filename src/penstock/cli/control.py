@@ -13,11 +13,10 @@ import select
 import socket
 import stat
 from collections.abc import Iterator
-from struct import Struct
 from typing import Any, Final
 
 from penstock.cli.failure import TARGET, USAGE, Failure
-from penstock.manager.control import SUFFIX
+from penstock.manager.control import SUFFIX, folders, peer_of
 from penstock.server.address import UnixAddress, parse_address, shown
 from penstock.server.serving import DEFAULT_BIND
 
@@ -27,7 +26,6 @@ _PATIENCE: Final = 5.0
 """Seconds that a supervisor has to answer what it can answer at once."""
 
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
-_CREDENTIALS: Final = Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 _LISTENING: Final = 0x10000  # __SO_ACCEPTCON, in the flags of /proc/net/unix
 
 
@@ -88,9 +86,9 @@ class Conversation:
         Raises:
             Failure: it is in a container, say, and has no number here.
         """
-        peer = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, _ = peer_of(self._sock)
         try:
-            return ProcessEnd(_CREDENTIALS.unpack(peer)[0])
+            return ProcessEnd(pid)
         except OSError as error:
             told = f"the end of this supervisor cannot be waited for from here: {error.strerror}; leave --wait out"
             raise Failure(TARGET, told) from None
@@ -168,20 +166,11 @@ def find_control(target: str | None) -> str:
     )
 
 
-def folders() -> Iterator[str]:
-    """Where control sockets are that do not stand beside a socket, as `penstock.manager.control` chooses.
-
-    A supervisor that systemd has started knows another RUNTIME_DIRECTORY than we do, so all of them are gone through.
-    """
-    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
-        yield os.environ.get(name, "").partition(":")[0]
-    yield "/run/penstock" if os.geteuid() == 0 else f"/tmp/penstock-{os.geteuid()}"
-
-
 def _places(address: str) -> Iterator[str]:
     parsed = parse_address(address)
     if isinstance(parsed, UnixAddress):
         yield os.path.abspath(parsed.path) + SUFFIX
+    # All of them, for a supervisor that systemd has started knows another RUNTIME_DIRECTORY than we do.
     for folder in folders():
         if _is_safe(folder):
             yield os.path.join(folder, address.replace("/", "_") + SUFFIX)

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 import click
 
-from penstock.cli.control import TARGETS, Conversation, find_control
+from penstock.cli.control import Conversation, ask, find_control
 from penstock.cli.failure import APP, TARGET, Failure
-from penstock.cli.options import GroupedCommand, SettingOption
+from penstock.cli.options import SettingOption
+from penstock.cli.target import TargetCommand
 from penstock.manager.figures import lines
 
-_TARGET_NOTE: Final = f"TARGET is {TARGETS}. Without it: the supervisor of ./penstock.sock, else the only one there is."
 _WAITING: Final = "Waiting"
 
 
-def run_reload(target: str | None, wait: bool) -> None:
-    """Ask for a new generation.
-
-    Raises:
-        Failure: nobody answers, or the new generation does not serve.
-    """
-    _renew("reload", target, wait)
-
-
-def run_upgrade(target: str | None, wait: bool) -> None:
-    """Ask for another image of the supervisor, and a new generation.
+def run_renewal(command: str, target: str | None, wait: bool) -> None:
+    """Ask for a new generation (reload), or for another image of the supervisor with a new generation (upgrade).
 
     Raises:
         Failure: nobody answers, it cannot be, or the new generation does not serve.
     """
-    _renew("upgrade", target, wait)
-
-
-def _renew(command: str, target: str | None, wait: bool) -> None:
-    with Conversation(find_control(target)) as supervisor:
-        answer = supervisor.ask(command, wait=wait)
+    answer = ask(target, command, wait=wait)
     if not answer["ok"]:
         traceback = lines(answer.get("traceback") or "")
         reason = _reason(answer)
@@ -55,9 +42,7 @@ def run_stop(target: str | None, wait: bool) -> None:
         supervisor = stack.enter_context(Conversation(find_control(target)))
         # Before it is asked: afterwards it may have gone already.
         end = stack.enter_context(supervisor.process()) if wait else None
-        answer = supervisor.ask("stop", wait=wait)
-        if not answer["ok"]:
-            raise Failure(TARGET, f"penstock stop: {_reason(answer)}")
+        _obeyed("stop", supervisor.ask("stop", wait=wait))
         if end is not None:
             end.wait()
 
@@ -68,10 +53,7 @@ def run_reopen(target: str | None) -> None:
     Raises:
         Failure: nobody answers, or it cannot.
     """
-    with Conversation(find_control(target)) as supervisor:
-        answer = supervisor.ask("reopen")
-    if not answer["ok"]:
-        raise Failure(TARGET, f"penstock reopen: {_reason(answer)}")
+    _obeyed("reopen", ask(target, "reopen"))
 
 
 def run_ping(target: str | None) -> None:
@@ -80,68 +62,55 @@ def run_ping(target: str | None) -> None:
     Raises:
         Failure: it does not.
     """
-    with Conversation(find_control(target)) as supervisor:
-        answer = supervisor.ask("ping")
+    click.echo(f"process {_obeyed('ping', ask(target, 'ping')).get('pid')} answers")
+
+
+def _obeyed(command: str, answer: dict[str, Any]) -> dict[str, Any]:
     if not answer["ok"]:
-        raise Failure(TARGET, f"penstock ping: {_reason(answer)}")
-    click.echo(f"process {answer.get('pid')} answers")
+        raise Failure(TARGET, f"penstock {command}: {_reason(answer)}")
+    return answer
 
 
 def _reason(answer: dict[str, Any]) -> str:
     return "\n".join(lines(answer.get("error") or "the supervisor refused and gave no reason"))
 
 
-def _target() -> click.Argument:
-    return click.Argument(["target"], metavar="[TARGET]", required=False)
-
-
 def _wait(text: str) -> SettingOption:
     return SettingOption(["wait", "--wait"], _WAITING, "--wait", is_flag=True, help=text)
 
 
-reload: Final = GroupedCommand(
+reload: Final = TargetCommand(
     "reload",
-    callback=run_reload,
-    params=[_target(), _wait("Return when the new generation serves, or has failed.")],
+    callback=partial(run_renewal, "reload"),
+    params=[_wait("Return when the new generation serves, or has failed.")],
     help="Boot a new generation of workers beside the old one, which leaves when the new one serves.",
-    notes=(
-        _TARGET_NOTE,
-        "Exit codes: 0 done, or asked for without --wait; 2 wrong usage; 3 the new generation does not serve and the"
-        " old one goes on; 5 the target did not answer.",
-    ),
+    exits="0 done, or asked for without --wait; 2 wrong usage; 3 the new generation does not serve and the"
+    " old one goes on; 5 the target did not answer",
 )
-upgrade: Final = GroupedCommand(
+upgrade: Final = TargetCommand(
     "upgrade",
-    callback=run_upgrade,
-    params=[_target(), _wait("Return when the new generation serves, or has failed.")],
+    callback=partial(run_renewal, "upgrade"),
+    params=[_wait("Return when the new generation serves, or has failed.")],
     help="Start the supervisor anew in place, for another penstock or Python; no request is lost.",
-    notes=(
-        _TARGET_NOTE,
-        "Exit codes: 0 done, or asked for without --wait; 2 wrong usage; 3 it cannot be, and all goes on as it was;"
-        " 5 the target did not answer.",
-    ),
+    exits="0 done, or asked for without --wait; 2 wrong usage; 3 it cannot be, and all goes on as it was;"
+    " 5 the target did not answer",
 )
-stop: Final = GroupedCommand(
+stop: Final = TargetCommand(
     "stop",
     callback=run_stop,
-    params=[_target(), _wait("Return when it has ended.")],
+    params=[_wait("Return when it has ended.")],
     help="Stop a supervisor and its workers; running requests are finished first.",
-    notes=(
-        _TARGET_NOTE,
-        "Exit codes: 0 done, or asked for without --wait; 2 wrong usage; 5 the target did not answer.",
-    ),
+    exits="0 done, or asked for without --wait; 2 wrong usage; 5 the target did not answer",
 )
-reopen: Final = GroupedCommand(
+reopen: Final = TargetCommand(
     "reopen",
     callback=run_reopen,
-    params=[_target()],
     help="Open log files anew, when they have been renamed.",
-    notes=(_TARGET_NOTE, "Exit codes: 0 done, 2 wrong usage, 5 the target did not answer."),
+    exits="0 done, 2 wrong usage, 5 the target did not answer",
 )
-ping: Final = GroupedCommand(
+ping: Final = TargetCommand(
     "ping",
     callback=run_ping,
-    params=[_target()],
     help="Find out whether a supervisor answers.",
-    notes=(_TARGET_NOTE, "Exit codes: 0 it answers, 2 wrong usage, 5 it does not."),
+    exits="0 it answers, 2 wrong usage, 5 it does not",
 )

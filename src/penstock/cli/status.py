@@ -8,20 +8,16 @@ from typing import Any, Final
 
 import click
 
-from penstock.cli.control import TARGETS, ask
+from penstock.cli.control import ask
 from penstock.cli.failure import TARGET, USAGE, Failure
-from penstock.cli.options import GroupedCommand, SettingOption
+from penstock.cli.options import SettingOption
+from penstock.cli.target import TargetCommand
 from penstock.manager.openmetrics import NotInstalled
 from penstock.manager.views import render
 
 _OUTPUT: Final = "Output"
 _INTERVAL: Final = 1.0
 _CLEAR: Final = "\x1b[H\x1b[2J"
-
-NOTES: Final = (
-    f"TARGET is {TARGETS}. Without it: the supervisor of ./penstock.sock, else the only one there is.",
-    "Exit codes: 0 shown, 2 wrong usage, 5 the target did not answer.",
-)
 
 
 def run(target: str | None, **given: Any) -> None:
@@ -67,16 +63,15 @@ def _form(name: str, text: str) -> SettingOption:
     return SettingOption(["form", f"--{name}"], _OUTPUT, f"--{name}", flag_value=name, help=text)
 
 
-command: Final = GroupedCommand(
+command: Final = TargetCommand(
     "status",
     callback=run,
     params=[
-        click.Argument(["target"], metavar="[TARGET]", required=False),
         _form("json", "For programs; its keys stay."),
         _form("openmetrics", "For Prometheus; needs penstock[metrics]."),
         _form("html", "A page for a browser."),
         SettingOption(["watch", "--watch"], _OUTPUT, "--watch", is_flag=True, help="Once a second, until Ctrl-C."),
     ],
     help="Show what a supervisor and its workers do.",
-    notes=NOTES,
+    exits="0 shown, 2 wrong usage, 5 the target did not answer",
 )

@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-from penstock.cli.control import TARGETS
 from penstock.cli.failure import USAGE, Failure
-from penstock.cli.options import GroupedCommand
 from penstock.cli.status import fetch
+from penstock.cli.target import TargetCommand
 from penstock.manager import figures
 
 if TYPE_CHECKING:
@@ -23,11 +20,6 @@ if TYPE_CHECKING:
 
 _INTERVAL: Final = 1.0
 _COLOURS: Final = {"busy": "bold blue", "idle": "green", "booting": "yellow", "leaving": "dim"}
-
-NOTES: Final = (
-    f"TARGET is {TARGETS}. Without it: the supervisor of ./penstock.sock, else the only one there is.",
-    "Exit codes: 0 ended by q or Ctrl-C, 2 wrong usage, 5 the target did not answer.",
-)
 
 
 class Rates:
@@ -132,25 +124,19 @@ def _table(pool: Mapping[str, Any], rates: Mapping[int, float]) -> Table:
         table.add_column(name, justify="left" if name == "STATE" else "right", no_wrap=True)
     table.add_column("REQUEST", ratio=1, no_wrap=True, overflow="ellipsis")
     for worker in pool["workers"]:
+        pid, generation, state, since, requests, memory, cpu, request = figures.worker_cells(worker)
         rate = rates.get(worker["pid"])
         table.add_row(
-            str(worker["pid"]),
-            str(worker["generation"]),
-            Text(figures.text(worker["state"]), style=_COLOURS.get(worker["state"], "")),
-            figures.duration(worker["since"]),
-            figures.count(worker["requests"]),
+            *(pid, generation, Text(state, style=_COLOURS.get(state, "")), since, requests),
             figures.UNKNOWN if rate is None else f"{rate:.0f}",
-            figures.size(worker["rss"]),
-            figures.duration(worker["cpu"]),
-            Text(figures.text(worker["request"])),  # as Text, for [red] in a request is no markup
+            *(memory, cpu, Text(request)),  # as Text, for [red] in a request is no markup
         )
     return table
 
 
-command: Final = GroupedCommand(
+command: Final = TargetCommand(
     "top",
     callback=run,
-    params=[click.Argument(["target"], metavar="[TARGET]", required=False)],
     help="Show the workers of a supervisor as a table that stays up to date.",
-    notes=NOTES,
+    exits="0 ended by q or Ctrl-C, 2 wrong usage, 5 the target did not answer",
 )

@@ -10,11 +10,12 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable
-from struct import Struct
+from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
+from penstock.manager.guests import Guest, Reception
 from penstock.manager.handover import Handover, Parcel
+from penstock.manager.messages import CREDENTIALS
 from penstock.manager.places import packed, unpacked
 from penstock.manager.plan import Plan
 from penstock.manager.reactor import Reactor
@@ -29,9 +30,6 @@ MOST: Final = 4096
 
 SUFFIX: Final = ".control"
 
-_MOST_CLIENTS: Final = 32
-_PATIENCE: Final = 10.0
-_CREDENTIALS: Final = Struct("3i")
 
 Answer = Callable[..., None]
 """Answers a command, once: answer(ok=True, ...)."""
@@ -52,24 +50,35 @@ def control_path(plan: Plan) -> str:
     return os.path.join(runtime_folder(), name + SUFFIX)
 
 
-def runtime_folder(*, make: bool = True) -> str:
-    """The folder for sockets that have no better place."""
+def peer_of(sock: socket.socket) -> tuple[int, int]:
+    """The process at the other end of a unix socket, when it connected or began to listen, and its user."""
+    pid, uid, _ = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    return pid, uid
+
+
+def folders() -> Iterator[str]:
+    """The folders for sockets that have no better place, the best first; "" for one that nobody has named."""
     for variable in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
-        folder = os.environ.get(variable, "").partition(":")[0]
-        if folder and os.path.isdir(folder):
-            return folder
-    folder = "/run/penstock" if os.geteuid() == 0 else f"/tmp/penstock-{os.geteuid()}"
-    if make:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        status = os.lstat(folder)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise ValueError(f"{folder} is not a folder of ours alone; remove it, or name a place with --control")
+        yield os.environ.get(variable, "").partition(":")[0]
+    yield "/run/penstock" if os.geteuid() == 0 else f"/tmp/penstock-{os.geteuid()}"
+
+
+def runtime_folder() -> str:
+    """The first of these folders that is there; the last one is made."""
+    *named, folder = folders()
+    for each in named:
+        if each and os.path.isdir(each):
+            return each
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise ValueError(f"{folder} is not a folder of ours alone; remove it, or name a place with --control")
     return folder
 
 
 @final
-class Control:
+class Control(Reception["_Client"]):
     """The listening socket and those who have come to it.
 
     Args:
@@ -89,112 +98,71 @@ class Control:
         handover: Handover | None = None,
     ) -> None:
         self.path: Final = path
-        self._reactor = reactor
-        self._obey = obey
-        self._clients: set[_Client] = set()
+        self.obey: Final = obey
         self.waiting: Final[list[Answer]] = []
-        self._listener = self._take_over(handover) or self._open()
-        reactor.watch(self._listener.socket, self._on_newcomer)
+        self._listener = self._take_over(handover) or self._open_path()
+        super().__init__([self._listener], reactor)
+        if handover is not None:
+            self._seat_again(handover)
 
-    def _open(self) -> Listener:
+    def _open_path(self) -> Listener:
         sock, file, _ = open_unix(self.path, mode=0o600, uid=-1, gid=-1, backlog=16)
         return Listener(sock, f"unix:{self.path}", file=file)
 
     def _take_over(self, handover: Handover | None) -> Listener | None:
         if handover is None:
             return None
-        told = handover.content["control"]
-        listener = take_over(unpacked(handover, told["listener"]), None)
-        for fd, waits, said, output in told["clients"]:
-            client = _Client(socket.socket(fileno=handover.fd(fd)), self._reactor, self._obey, self._clients)
-            self._clients.add(client)
-            if waits:
-                self.waiting.append(client.wait())
-            else:
-                client.go_on(bytes.fromhex(said), bytes.fromhex(output))
+        listener = take_over(unpacked(handover, handover.content["control"]["listener"]), None)
         if listener.address == f"unix:{self.path}":
             return listener
         listener.close()
         return None
 
+    def _seat_again(self, handover: Handover) -> None:
+        for fd, waits, said, output in handover.content["control"]["clients"]:
+            client = _Client(socket.socket(fileno=handover.fd(fd)), self)
+            if waits:
+                self.waiting.append(client.wait())
+            else:
+                client.go_on(bytes.fromhex(said), bytes.fromhex(output))
+
     def pack(self, parcel: Parcel) -> None:
         """Hand over the socket, and those who are there."""
-        clients = [(parcel.fd(client.sock.fileno()), *client.standing()) for client in self._clients]
+        clients = [(parcel.fd(client.sock.fileno()), *client.standing()) for client in self.guests]
         parcel.content["control"] = {"listener": packed(parcel, pass_on(self._listener)), "clients": clients}
 
-    def let_go(self) -> None:
-        """In a forked child: close our ends; the path stays the supervisor's."""
-        self._listener.close()
-        for client in self._clients:
-            client.sock.close()
-
-    def close(self) -> None:
-        """Take the path away; whoever waits for an answer sees the end instead."""
-        self._reactor.forget(self._listener.socket)
-        self._listener.close()
-        for client in list(self._clients):
-            client.close()
-
-    def _on_newcomer(self) -> None:
-        try:
-            sock, _ = self._listener.socket.accept()
-        except OSError:
-            return
-        uid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
-        if uid not in (0, os.geteuid()) or len(self._clients) >= _MOST_CLIENTS:
+    def welcome(self, sock: socket.socket) -> None:
+        _, uid = peer_of(sock)
+        if uid in (0, os.geteuid()):
+            _Client(sock, self)
+        else:
             log.warning("control socket: user %d was refused", uid)
             sock.close()
-            return
-        sock.setblocking(False)
-        self._clients.add(_Client(sock, self._reactor, self._obey, self._clients))
 
 
 @final
-class _Client:
+class _Client(Guest):
     """Somebody who gives one command."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        reactor: Reactor,
-        obey: Callable[[str, dict[str, Any], Answer], None],
-        others: set[_Client],
-    ) -> None:
-        self.sock = sock
-        self._reactor = reactor
-        self._obey = obey
-        self._others = others
-        self._told = bytearray()
-        self._output = b""
-        self.waits = False
-        self._alarm = reactor.alarm(self.close)
-        self._alarm.set(_PATIENCE)
-        reactor.watch(sock, self._on_readable)
+    def __init__(self, sock: socket.socket, control: Control) -> None:
+        super().__init__(sock, control)
+        self._obey = control.obey
+        self._told = b""
+        self._waits = False
 
-    def close(self) -> None:
-        self._alarm.clear()
-        self._reactor.forget(self.sock)
-        self._others.discard(self)
-        self.sock.close()
-
-    def _on_readable(self) -> None:
-        try:
-            data = self.sock.recv(MOST + 1 - len(self._told))
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-            return
+    def heard(self, data: bytes) -> None:
+        if self._waits:
+            return  # nothing more is expected from it
         self._told += data
-        line, end, _ = bytes(self._told).partition(b"\n")
-        if not end and len(self._told) <= MOST:
+        line, end, _ = self._told.partition(b"\n")
+        if not end and len(line) <= MOST:
             return
-        command = _read(line) if end else f"a command has at most {MOST} bytes"
+        command = _read(line) if len(line) <= MOST else f"a command has at most {MOST} bytes"
         if isinstance(command, str):
             log.warning("control socket: refused: %s", command)
             self._answer(ok=False, error=command)
             return
-        self._told.clear()
+        self._told = b""
         try:
             self._obey(command["command"], command, self.wait())
         except Exception:
@@ -203,50 +171,23 @@ class _Client:
 
     def standing(self) -> tuple[bool, str, str]:
         """Whether it waits for an answer, and what has been read and has to be written."""
-        return self.waits, self._told.hex(), self._output.hex()
+        return self._waits, self._told.hex(), self._output.hex()
 
     def go_on(self, told: bytes, output: bytes) -> None:
         """Go on where it stood."""
         self._told += told
-        self._output = output
         if output:
-            self._reactor.watch(self.sock, self._on_writable, write=True)
+            self.say(output)
 
     def wait(self) -> Answer:
-        """It may have to wait now; its leaving is noticed by the same watch."""
+        """It may have to wait now; its leaving is noticed all the same."""
         self._alarm.clear()
-        self.waits = True
-        self._reactor.watch(self.sock, self._on_more)
+        self._waits = True
         return self._answer
 
-    def _on_more(self) -> None:
-        """Nothing more is expected from it; so this is mostly its leaving."""
-        try:
-            if self.sock.recv(MOST):
-                return
-        except OSError:
-            pass
-        if not self._output:
-            self.close()
-
     def _answer(self, **content: Any) -> None:
-        if self.sock.fileno() < 0:
-            return
-        self.waits = False
-        self._output = json.dumps(content).encode("ascii") + b"\n"
-        self._alarm.set(_PATIENCE)
-        self._reactor.watch(self.sock, self._on_writable, write=True)
-
-    def _on_writable(self) -> None:
-        try:
-            sent = self.sock.send(self._output)
-        except BlockingIOError:
-            return
-        except OSError:
-            sent = len(self._output)
-        self._output = self._output[sent:]
-        if not self._output:
-            self.close()
+        self._waits = False
+        self.say(json.dumps(content).encode("ascii") + b"\n")
 
 
 def _read(line: bytes) -> dict[str, Any] | str:

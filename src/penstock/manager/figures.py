@@ -67,6 +67,20 @@ def states(pool: Mapping[str, Any]) -> dict[str, int]:
     return {**dict.fromkeys(WORKER_STATES, 0), **found}
 
 
+def worker_cells(worker: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row of a table: process, generation, state, since when, requests, memory, processor time, request."""
+    return (
+        text(worker["pid"]),
+        text(worker["generation"]),
+        text(worker["state"]),
+        duration(worker["since"]),
+        count(worker["requests"]),
+        size(worker["rss"]),
+        duration(worker["cpu"]),
+        text(worker["request"]),
+    )
+
+
 def wanted(pool: Mapping[str, Any]) -> str:
     """How many workers a pool may have: "4" or "2..16"."""
     least, most = pool["min"], pool["max"]

@@ -49,6 +49,7 @@ class Worker:
         used_up: why it is to be replaced, or "".
         busy: nanoseconds it had been busy when the load was last looked at.
         killed_for: why we have killed it, or "".
+        group: process group of its template, once it is born.
     """
 
     slot: int
@@ -62,9 +63,10 @@ class Worker:
     used_up: str = ""
     busy: int = 0
     killed_for: str = ""
+    group: int = 0
 
-    def meet(self, event: Event, now: float) -> Action:
-        """Let something happen to it; signals are sent here, what else is to be done is returned."""
+    def meet(self, event: Event, now: float) -> None:
+        """Let something happen to it, and send it the signal that this is a reason for."""
         before = self.state
         self.state, action = TABLE[before, event]
         if self.state is not before:
@@ -76,14 +78,17 @@ class Worker:
         if action in _SIGNALS:
             if action is Action.KILL:
                 self.alarm.set(_LAST_RESORT)
-            send_signal(self.pid, _SIGNALS[action])
-        return action
+            send_signal(self.pid, _SIGNALS[action], self.group)
 
 
-def send_signal(pid: int, number: int) -> None:
-    """Signal a process if it is a child of ours; its number may have come from a message, or belong to another now."""
-    if is_child(pid):
-        with contextlib.suppress(ProcessLookupError):
+def send_signal(pid: int, number: int, group: int = 0) -> None:
+    """Signal a process if it is a child of ours; its number may have come from a message, or belong to another now.
+
+    Args:
+        group: one of this process group will do as well: a newborn is another's child until that one has ended.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        if is_child(pid) or (pid > 0 and 0 < group == os.getpgid(pid)):
             os.kill(pid, number)
 
 

@@ -55,24 +55,14 @@ class LogFile:
             Whether that worked. If not, the log says why, and lines go where they went before.
         """
         try:
-            self.take(self._open())
+            fd = self._open()
         except LogFileError as error:
             log.error("%s; its lines go to the old file", error)
             return False
-        return True
-
-    def take(self, fd: int) -> None:
-        """Go on in a file that is open already, and close this descriptor of it."""
         # Not inheritable: programs that a worker starts have no business with its log.
         os.dup2(fd, self.fd, inheritable=False)
         os.close(fd)
-
-    def write(self, line: bytes) -> bool:
-        """Write a line, with its end; return whether it is in the file as a whole."""
-        try:
-            return os.write(self.fd, line) == len(line)
-        except OSError:
-            return False
+        return True
 
     def close(self) -> None:
         """Write no more; the number may mean another file then."""

@@ -13,15 +13,21 @@ from typing import Any, Final, NamedTuple
 
 _MOST: Final = 48 * 1024
 _MOST_TEXT: Final = 16 * 1024
-_CREDENTIALS: Final = Struct("3i")  # pid, uid, gid
+_LEAST: Final = 512  # the bytes that it counts; the kernel counts more of its buffer for the smallest
+CREDENTIALS: Final = Struct("3i")
+"""struct ucred of unix(7): pid, uid, gid."""
 
 
 class Message(NamedTuple):
-    """One message: the process that wrote it, what happened, and what else it says."""
+    """One message: the process that wrote it, what happened, what else it says, and how many bytes it counts.
+
+    What makes no sense has the event "".
+    """
 
     pid: int
     event: str
     content: dict[str, Any]
+    size: int = 0
 
     def number(self, name: str, below: int) -> int:
         """An integer of the content from 0 up to `below`; -1 for anything else."""
@@ -69,19 +75,19 @@ def tell(sock: socket.socket, event: str, *, wait: bool = True, **content: objec
     return True
 
 
-def hear(sock: socket.socket) -> Message | None:
-    """The next message at the supervisor's end; None when there is none that makes sense.
+def hear(sock: socket.socket) -> Message:
+    """The next message at the supervisor's end.
 
     Raises:
         BlockingIOError: none is there.
         EOFError: everyone on the other side has gone.
     """
-    data, ancillary, _, _ = sock.recvmsg(_MOST, socket.CMSG_SPACE(_CREDENTIALS.size))
+    data, ancillary, _, _ = sock.recvmsg(_MOST, socket.CMSG_SPACE(CREDENTIALS.size))
     if not data and not ancillary:
         raise EOFError  # An empty message has a sender, the end has none.
     pid = next(
         (
-            _CREDENTIALS.unpack(told[: _CREDENTIALS.size])[0]
+            CREDENTIALS.unpack(told[: CREDENTIALS.size])[0]
             for level, kind, told in ancillary
             if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS
         ),
@@ -90,6 +96,7 @@ def hear(sock: socket.socket) -> Message | None:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        return None
+        content = None
+    size = max(_LEAST, len(data))
     event = content.get("event") if isinstance(content, dict) else None
-    return Message(pid, event, content) if isinstance(event, str) else None
+    return Message(pid, event, content, size) if isinstance(event, str) else Message(pid, "", {}, size)

@@ -30,7 +30,6 @@ class Nest(NamedTuple):
 
     Attributes:
         pool: what they run.
-        generation: its number.
         preload: import the application before workers are forked.
         identity: who they become; None to stay who we are.
         events: where they tell what happens; the template finds its orders there.
@@ -46,7 +45,6 @@ class Nest(NamedTuple):
     """
 
     pool: PoolPlan
-    generation: int
     preload: bool
     identity: Identity | None
     events: socket.socket

@@ -6,7 +6,7 @@ import socket
 from typing import Protocol
 
 from penstock.manager.generation import Generation, Parent, Worker
-from penstock.manager.life import Action, Event
+from penstock.manager.life import Event
 from penstock.manager.nest import Nest
 from penstock.manager.plan import PoolPlan
 from penstock.manager.policy import Backoff
@@ -47,7 +47,7 @@ class Crew(Protocol):
     def fork(self, generation: Generation) -> bool:
         """Have a worker forked; false if that cannot be."""
 
-    def meet(self, worker: Worker, event: Event) -> Action:
+    def meet(self, worker: Worker, event: Event) -> None:
         """Let something happen to a worker."""
 
     def reconcile(self) -> None:
@@ -76,7 +76,7 @@ class Owner(Parent, Protocol):
     def reactor(self) -> Reactor:
         """The loop."""
 
-    def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
+    def nest(self, pool: Crew, events: socket.socket, gate: int, *, preload: bool) -> Nest:
         """What a new generation is handed."""
 
     def generation_ready(self, generation: Generation) -> None:

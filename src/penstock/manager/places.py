@@ -21,12 +21,11 @@ from penstock.server.address import (
     parse_address,
 )
 from penstock.server.homes import Home, find_home, inherited_listeners, passed_sockets
-from penstock.server.host import Listening
+from penstock.server.host import DEFAULT_MODE, Listening, announce
 from penstock.server.listen import Listener, open_listeners
 from penstock.server.notices import log
 from penstock.server.passing import Passed, pass_on, take_over, take_stored
 
-DEFAULT_MODE: Final = 0o660
 INHERITED: Final = "inherited"
 
 Taking = Callable[..., Listener]
@@ -109,7 +108,7 @@ class Places:
         # At once, for a socket that moves takes the next number that is free.
         for bind, listener in zip(numbers, listen(*numbers) if numbers else (), strict=True):
             self.open[key_of(bind)] = [listener]
-            _announce([listener])
+            announce([listener], None)
         found = []
         for place, bind in enumerate(pool.bind):
             key = key_of(bind)
@@ -143,7 +142,7 @@ class Places:
                 except (BindError, OSError) as error:
                     log.warning("what was kept for %s is of no use: %s", key, error)
             self.open[key] = listeners = listeners or make()
-            _announce(listeners)
+            announce(listeners, None)
         if key == INHERITED:
             self.owned = self.home is not Home.FASTCGI
         return self.open[key]
@@ -219,13 +218,6 @@ def unescape(name: str) -> str:
 
 def _may_be_stored(key: str) -> bool:
     return not key.startswith("fd:") and len(STORED + escape(key)) < 256
-
-
-def _announce(listeners: list[Listener]) -> None:
-    for listener in listeners:
-        for warning in listener.warnings:
-            log.warning("%s", warning)
-        log.info("listening on %s", listener.address)
 
 
 def packed(parcel: Parcel, passed: Passed) -> Passed:

@@ -75,6 +75,10 @@ class WorkerLimits:
     nofile: int = 0
     nice: int = 0
 
+    def lifetime(self, slot: int, slots: int) -> float:
+        """Seconds of life of the worker in this slot: up to a tenth more, so that they do not leave together."""
+        return self.max_lifetime * (1 + 0.1 * slot / slots)
+
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:

@@ -8,7 +8,7 @@ from typing import Final, final
 
 from penstock.manager.estate import Estate
 from penstock.manager.generation import Generation, Stage, Worker, how_it_ended, send_signal
-from penstock.manager.life import Action, Event, State
+from penstock.manager.life import Event, State
 from penstock.manager.messages import hear
 from penstock.manager.parts import Owner
 from penstock.manager.plan import PoolPlan
@@ -25,7 +25,7 @@ from penstock.server.listen import Listener
 from penstock.server.notices import log
 from penstock.server.tether import REOPEN
 
-_MOST_MESSAGES: Final = 64
+_TURN: Final = 64 * 1024  # bytes of messages that are heard at a time; to read so many may take 20 ms
 _REVIVAL: Final = 10.0
 _ALIVE: Final = (State.BOOTING, State.SERVING)
 
@@ -96,7 +96,7 @@ class Pool:
     def begin(self, number: int, *, preload: bool) -> None:
         """Boot a generation beside the one that serves."""
         generation = Generation.make(
-            number, self.board.slots, lambda events, gate: self.owner.nest(self, number, events, gate, preload=preload)
+            number, self.board.slots, lambda events, gate: self.owner.nest(self, events, gate, preload=preload)
         )
         self.coming = generation
         self.listen_to(generation)
@@ -168,9 +168,9 @@ class Pool:
 
     # -- what is told and seen
 
-    def hear(self, generation: Generation, most: int = _MOST_MESSAGES) -> None:
-        """Take what the processes of a generation have said."""
-        for _ in range(most):
+    def hear(self, generation: Generation, most: int = _TURN) -> None:
+        """Take what the processes of a generation have said, up to so many bytes."""
+        while most > 0:
             try:
                 message = hear(generation.events)
             except BlockingIOError:
@@ -178,8 +178,7 @@ class Pool:
             except (EOFError, OSError):
                 self.reactor.forget(generation.events)
                 return
-            if message is None:
-                continue
+            most -= message.size
             if message.pid == generation.template:
                 template_said(self, generation, message)
             else:
@@ -245,8 +244,8 @@ class Pool:
 
     # -- workers
 
-    def meet(self, worker: Worker, event: Event) -> Action:
-        return worker.meet(event, self.reactor.now)
+    def meet(self, worker: Worker, event: Event) -> None:
+        worker.meet(event, self.reactor.now)
 
     def fill(self) -> None:
         """Fork what the coming generation needs to take over, as far as there are slots."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import selectors
 import signal
 import socket
@@ -105,6 +106,22 @@ class Reactor:
                 self._call(key.data)
             for alarm in self._timers.due():
                 self._call(alarm.on_deadline)
+
+    def fork(self) -> int:
+        """Fork; the child, where this is 0, has abandoned the loop.
+
+        Raises:
+            OSError: there is no room for another process.
+        """
+        # Until then a signal to the child would be obeyed here, for both write its number into one socket.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, self._obeyed)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self.abandon()
+            return pid
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def abandon(self) -> None:
         """In a forked child: let go of what the loop waits with, and give every signal its old meaning."""

@@ -178,16 +178,20 @@ class Reloads:
             self.ask("asked for while another generation booted")
 
     def _note(self, error: str, traceback: str) -> None:
-        self.last = {"ok": not error, "error": error, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        self._count(error)
         if error:
-            self.failures += 1
             log.error("%s", f"{traceback}reload failed, what served before goes on: {error}")
         else:
-            self.ok += 1
             log.info("generation %d serves", self.generation)
 
     def _taken_back(self, error: str) -> None:
-        self.failures += 1
+        self._count(f"taken back: {error}")
         log.error("generation %d is taken back, the one before serves again: %s", self.generation, error)
-        self.last = {"ok": False, "error": f"taken back: {error}", "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         self._notifier.status(f"generation {self.generation} was taken back: {error}")
+
+    def _count(self, error: str) -> None:
+        self.last = {"ok": not error, "error": error, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        if error:
+            self.failures += 1
+        else:
+            self.ok += 1

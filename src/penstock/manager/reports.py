@@ -10,13 +10,15 @@ from penstock.manager.generation import Generation, Stage, Worker, is_child
 from penstock.manager.life import Event, State
 from penstock.manager.messages import Message
 from penstock.manager.parts import Crew
+from penstock.manager.template import MOST_FILES
 from penstock.server.accesslog import escape
 from penstock.server.notices import log
 
 
 def template_said(pool: Crew, generation: Generation, message: Message) -> None:
-    if message.event == "imported" and generation.stage is Stage.IMPORTING:
-        generation.files = message.texts("files")
+    if message.event == "files" and generation.stage is Stage.IMPORTING:
+        generation.files = (*generation.files, *message.texts("files"))[:MOST_FILES]
+    elif message.event == "imported" and generation.stage is Stage.IMPORTING:
         generation.stage = Stage.BOOTING
         generation.wanted = pool.wanted_at_boot()
         pool.fill()
@@ -28,7 +30,6 @@ def template_said(pool: Crew, generation: Generation, message: Message) -> None:
             log.error("%s: %s", pool.plan.name, escape(message.text("error")[:200]))
             pool.died(generation, worker, "unborn")
     elif message.event == "failed" and generation is pool.coming:
-        generation.files = message.texts("files")
         pool.owner.generation_failed(pool, generation, message.text("error"), message.text("traceback"))
 
 
@@ -61,7 +62,7 @@ def worker_said(pool: Crew, generation: Generation, message: Message) -> None:
         worker.capacity = max(1, message.number("capacity", 1 << 16))
         pool.meet(worker, Event.READY)
         if worker.state is State.SERVING and pool.plan.limits.max_lifetime:
-            worker.alarm.set(pool.plan.limits.max_lifetime * (1 + 0.1 * worker.slot / pool.board.slots))
+            worker.alarm.set(pool.plan.limits.lifetime(worker.slot, pool.board.slots))
         if generation is pool.coming and len(generation.those(State.SERVING)) >= generation.wanted:
             pool.owner.generation_ready(generation)
         pool.reconcile()
@@ -81,7 +82,7 @@ def _born(generation: Generation, worker: Worker | None, pid: int) -> None:
     if not _is_of(generation, pid) or any(other.pid == pid for other in generation.workers.values()):
         return
     if worker is not None and not worker.pid:
-        worker.pid = pid
+        worker.pid, worker.group = pid, generation.template
         if worker.state is State.BOOTING:
             return
     # It was given up before we knew its number. Its parent may still be the process that says so, hence no send_signal.

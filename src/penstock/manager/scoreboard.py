@@ -78,6 +78,7 @@ class Scoreboard:
         if os.fstat(self.fd).st_size != slots * self._size:
             raise ValueError("this memory is of another kind of scoreboard")
         self._memory: Final = mmap.mmap(self.fd, slots * self._size)
+        self._requests = [0] * slots
 
     def lanes(self, slot: int) -> Lanes:
         """The worker's side of a slot."""
@@ -87,6 +88,7 @@ class Scoreboard:
         """Make the slot fit for another worker."""
         start = slot * self._size
         self._memory[start : start + self._size] = bytes(self._size)
+        self._requests[slot] = 0
 
     def read(self, slot: int) -> Score:
         """What the worker of this slot has written last; nonsense is read as nothing."""
@@ -103,6 +105,8 @@ class Scoreboard:
                 busy += now - began
                 running.append(Running(line.decode("latin-1"), began))
         running.sort(key=lambda request: request.began)
+        # Whatever the worker says now, it has said more before, and who counts would see requests undone.
+        requests = self._requests[slot] = max(requests, self._requests[slot])
         return Score(requests, busy, tuple(running), connections)
 
     def allow(self, slot: int, connections: int) -> None:

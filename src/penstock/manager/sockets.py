@@ -55,7 +55,7 @@ class Sockets:
         self.access_files: Final = {
             pool.name: LogFile(pool.access_log_file, identity)
             for pool, identity in zip(plan.pools, self.identities, strict=True)
-            if pool.access_log_file is not None
+            if pool.access_log_file is not None and pool.serving.get("access_log", True)
         }
         if handover is None:
             self.places.unpack_stored()
@@ -82,6 +82,16 @@ class Sockets:
                 listener.begin_drain()
             elif listener.file is not None:
                 listener.file.keep()
+
+    def leave_to_workers(self) -> None:
+        """As all stop: let who comes be refused once no worker accepts any more, in place of waiting until all end.
+
+        What systemd keeps stays open anyway, and its lock is ours until our end.
+        """
+        if not self.stored:
+            for listener in self._all():
+                if listener not in self.status:
+                    listener.close()
 
     def pack(self, parcel: Parcel) -> None:
         """Hand the listeners over."""

@@ -153,14 +153,6 @@ def _class(worker: Mapping[str, Any]) -> str:
 
 
 def _worker(worker: Mapping[str, Any]) -> str:
-    cells = (
-        _text(worker["pid"]),
-        _text(worker["generation"]),
-        f'<b class="{_class(worker)}">{_text(worker["state"])}</b>',
-        figures.duration(worker["since"]),
-        figures.count(worker["requests"]),
-        figures.size(worker["rss"]),
-        figures.duration(worker["cpu"]),
-        f"<code>{_text(worker['request'])}</code>",
-    )
+    pid, generation, state, *numbers, request = map(escape, figures.worker_cells(worker))
+    cells = (pid, generation, f'<b class="{_class(worker)}">{state}</b>', *numbers, f"<code>{request}</code>")
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

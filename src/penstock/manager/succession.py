@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
-from penstock.manager.control import Answer, Control
+from penstock.manager.control import Answer, Control, control_path
 from penstock.manager.estate import Estate
 from penstock.manager.generation import Generation, Stage, Worker
 from penstock.manager.handover import Handover, Parcel
 from penstock.manager.life import State
+from penstock.manager.logfile import LogFile
 from penstock.manager.parts import Owner
 from penstock.manager.pidfile import PidFile, PidFileError
 from penstock.manager.plan import Plan, PoolPlan, Workers
 from penstock.manager.policy import slots_for
 from penstock.manager.pool import Pool
+from penstock.manager.privileges import find_identity
 from penstock.manager.reactor import Reactor
 from penstock.manager.reloads import Reloads
 from penstock.manager.sockets import Sockets
 from penstock.manager.systemd import Notifier
 from penstock.manager.upgrade import Upgrade, fits
 from penstock.server.homes import Home
+from penstock.server.listen import open_listeners
 
 _WORKER: Final = ("slot", "grace", "since", "pid", "capacity", "used_up", "busy", "killed_for")
 
@@ -101,8 +105,11 @@ class Succession:
         return not self._supervisor.stopping and not self._supervisor.reloads.booting
 
     def prepare(self) -> Callable[[], None]:
-        places = self._supervisor.sockets.places
-        opened = places.prepare(self._supervisor.plan if self._replan is None else self._replan())
+        supervisor = self._supervisor
+        places = supervisor.sockets.places
+        plan = supervisor.plan if self._replan is None else self._replan()
+        try_files(plan, "" if supervisor.pid_file is None else supervisor.pid_file.path, supervisor.control.path)
+        opened = places.prepare(plan)
         return lambda: places.drop(opened)
 
     def home(self) -> Home:
@@ -123,6 +130,29 @@ class Succession:
 
     def upgrade_failed(self, error: str) -> None:
         self._supervisor.reloads.fail(error)
+
+
+def try_files(plan: Plan, pid_file: str, control: str) -> None:
+    """Open what the next image of us will open, and close it again: once that has begun there is no way back.
+
+    Args:
+        pid_file, control: the paths that we have now.
+
+    Raises:
+        BindError, LogFileError, PidFileError, ValueError: one is not to be had.
+    """
+    if plan.pid_file is not None and os.path.abspath(plan.pid_file) != pid_file:
+        file = PidFile(plan.pid_file)
+        file.write()
+        file.remove()
+    if control_path(plan) != control:
+        for listener in open_listeners(f"unix:{control_path(plan)}", socket_mode=0o600):
+            listener.close()
+    if plan.slow_log_file is not None:
+        LogFile(plan.slow_log_file).close()
+    for pool in plan.pools:
+        if pool.access_log_file is not None and pool.serving.get("access_log", True):
+            LogFile(pool.access_log_file, find_identity(pool.user, pool.group)).close()
 
 
 def _has_room(pool: Pool, plan: PoolPlan) -> bool:
@@ -252,7 +282,7 @@ def _revive(pool: Pool, generation: Generation, facts: dict[str, Any]) -> Worker
     if worker.state is State.BOOTING and limits.boot_timeout:
         worker.alarm.set(limits.boot_timeout - age)
     elif worker.state is State.SERVING and limits.max_lifetime:
-        worker.alarm.set(limits.max_lifetime * (1 + 0.1 * worker.slot / pool.board.slots) - age)
+        worker.alarm.set(limits.lifetime(worker.slot, pool.board.slots) - age)
     elif worker.state in (State.LEAVING, State.DYING):
         worker.alarm.set(worker.grace + 1.0 - age)
     return worker

@@ -37,8 +37,8 @@ _LATE: Final = 3.0
 
 _LOOK_AT_FILES: Final = 1.0
 
-_ALL_MESSAGES: Final = 2048
-"""More than a socket's buffer holds, so that nobody who goes on talking keeps the loop."""
+_ALL_MESSAGES: Final = 256 * 1024
+"""Bytes; more than a socket's buffer holds. Who goes on talking is not listened to for longer."""
 
 
 @final
@@ -72,6 +72,7 @@ class Supervisor:
         self._watch = Watch(plan.reload_on)
         self._watch_alarm = self.reactor.alarm(self._look_at_files)
         self._watchdog = self.reactor.alarm(self._on_watchdog)
+        self._burial = self.reactor.alarm(self._reap)
         self.pools: Final = make_pools(plan, sockets, self, handover)
         self._leaving = self.pools[len(plan.pools) :]
         del self.pools[len(plan.pools) :]
@@ -91,6 +92,19 @@ class Supervisor:
         Raises:
             BootFailed: the first generation could not be brought into service.
         """
+        try:
+            self._start()
+            self.reactor.run()
+        finally:
+            # Not in a forked child, which leaves by another way: this is the supervisor's own end.
+            if os.getpid() == self.sockets.pid:
+                self._tidy_up()
+        if self._failed is not None:
+            raise self._failed
+        log.info("stopped")
+        return 0
+
+    def _start(self) -> None:
         if self.pid_file is not None:
             self.pid_file.write()
         obeyed = {signal.SIGCHLD: self._reap, signal.SIGHUP: lambda: self.reload("SIGHUP"), signal.SIGQUIT: self._kill}
@@ -109,16 +123,6 @@ class Supervisor:
         if self.notifier.watchdog_interval:
             self._watchdog.set(self.notifier.watchdog_interval)
         self.reloads.begin()
-        try:
-            self.reactor.run()
-        finally:
-            # Not in a forked child, which leaves by another way: this is the supervisor's own end.
-            if os.getpid() == self.sockets.pid:
-                self._tidy_up()
-        if self._failed is not None:
-            raise self._failed
-        log.info("stopped")
-        return 0
 
     def _tidy_up(self) -> None:
         for pool in self.all_pools():
@@ -140,9 +144,8 @@ class Supervisor:
     # -- what pools ask of it
 
     def fork(self, generation: Generation) -> int:
-        pid = os.fork()
+        pid = self.reactor.fork()
         if pid == 0:
-            self.reactor.abandon()
             self.control.let_go()
             self._status_door.let_go()
             os.close(self.lifeline[1])
@@ -159,10 +162,9 @@ class Supervisor:
             self.notifier.close()
         return pid
 
-    def nest(self, pool: Crew, generation: int, events: socket.socket, gate: int, *, preload: bool) -> Nest:
+    def nest(self, pool: Crew, events: socket.socket, gate: int, *, preload: bool) -> Nest:
         return Nest(
             pool.plan,
-            generation,
             preload,
             pool.identity,
             events,
@@ -259,14 +261,12 @@ class Supervisor:
             answer(ok=True, status=self.look())
         elif name in ("reload", "upgrade") and self.stopping:
             answer(ok=False, error="it is being stopped")
-        elif name == "reload":
-            if not content.get("wait"):
+        elif name in ("reload", "upgrade"):
+            ask = self.reloads.ask if name == "reload" else self._succession.ask
+            waits = bool(content.get("wait"))
+            if not waits:
                 answer(ok=True)
-            self.reloads.ask("asked for on the control socket", answer if content.get("wait") else None)
-        elif name == "upgrade":
-            if not content.get("wait"):
-                answer(ok=True)
-            self._succession.ask("asked for on the control socket", answer if content.get("wait") else None)
+            ask("asked for on the control socket", answer if waits else None)
         elif name == "stop":
             answer(ok=True)
             self.stop()
@@ -281,7 +281,7 @@ class Supervisor:
         return snapshot(self.began, self.all_pools(), self.reloads)
 
     def _is_ready(self) -> bool:
-        return not self.stopping and all(pool.is_ready() for pool in self.pools)
+        return not self.stopping and all([pool.is_ready() for pool in self.pools if pool.current] or [False])
 
     def _reopen(self) -> None:
         # First ours, for workers are not root and may not be able to make the file.
@@ -306,6 +306,7 @@ class Supervisor:
         self.sockets.begin_drain()
         for pool in self.all_pools():
             pool.stop(Event.CLOSE if self.sockets.stored else Event.STOP)
+        self.sockets.leave_to_workers()
         if any(pool.workers() for pool in self.all_pools()):
             self._deadline.set(longest)
         else:
@@ -321,18 +322,19 @@ class Supervisor:
         self.reactor.stopped = True
 
     def _reap(self) -> None:
-        """Bury what has ended; all that it said before has to be heard first, or its number means nothing to us."""
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            for pool in self.all_pools():
-                for generation in pool.generations():
-                    pool.hear(generation, _ALL_MESSAGES)
-            pid, status = os.waitpid(ended.si_pid, 0)
-            # Others are what applications have started and left behind; they come to us as we are the subreaper.
-            any(pool.ended(pid, status) for pool in self.all_pools()) or self._succession.upgrade.ended(pid, status)
-            self._forget_leaving()
+        """Bury one that has ended; all that it said before has to be heard first, or its number means nothing to us."""
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None:
+            return
+        # Applications may end processes as fast as we bury them; others have their turn in between.
+        self._burial.set(0)
+        for pool in self.all_pools():
+            for generation in pool.generations():
+                pool.hear(generation, _ALL_MESSAGES)
+        pid, status = os.waitpid(ended.si_pid, 0)
+        # Others are what applications have started and left behind; they come to us as we are the subreaper.
+        any(pool.ended(pid, status) for pool in self.all_pools()) or self._succession.upgrade.ended(pid, status)
+        self._forget_leaving()

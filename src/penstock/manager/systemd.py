@@ -43,10 +43,6 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
 
-    def __bool__(self) -> bool:
-        """Whether somebody wants to be told."""
-        return self._socket is not None
-
     def ready(self, status: str = "") -> None:
         """We serve: at first, and again after each `reloading`."""
         self._say("READY=1", _status(status))
@@ -62,10 +58,6 @@ class Notifier:
     def status(self, text: str) -> None:
         """Show one line in `systemctl status`."""
         self._say(_status(text), keep=False)
-
-    def main_pid(self, pid: int) -> None:
-        """Another process is the main one from now on."""
-        self._say(f"MAINPID={pid}")
 
     def watchdog(self) -> None:
         """We are alive; due each `watchdog_interval`."""

@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
 from typing import Final
 
 from penstock.manager.messages import tell
@@ -25,17 +25,19 @@ from penstock.manager.nest import Became, Nest
 from penstock.manager.privileges import drop_privileges, limit_process
 from penstock.manager.slotfiles import go_through
 from penstock.manager.worker import run_worker, told
-from penstock.server.importer import AppError, Application, load
+from penstock.server.importer import OURS, AppError, Application, load
 from penstock.server.notices import log
 from penstock.server.script import load_script
 
-_MOST_FILES: Final = 500
+MOST_FILES: Final = 500
+"""Files of an application that are looked at for changes."""
+
+_FILES_AT_ONCE: Final = 50
 _FOREIGN: Final = tuple(
     os.path.realpath(path) + os.sep
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
     if (path := sysconfig.get_path(name))
 )
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def run_template(nest: Nest) -> int:
@@ -60,8 +62,7 @@ def _serve(nest: Nest) -> int:
             script = load_script(nest.pool.app)
             app = None if script is not None else load(nest.pool.app)
         except AppError as error:
-            files = [*_files_of(error), *_own_files()]
-            tell(nest.events, "failed", error=told(error), traceback=error.traceback, files=files[:_MOST_FILES])
+            tell(nest.events, "failed", error=told(error), traceback=error.traceback)
             return 3
         if script is not None:
             log.info("%s is a script, which each worker runs by itself", nest.pool.app)
@@ -70,8 +71,8 @@ def _serve(nest: Nest) -> int:
             # A fork copies the calling thread alone: whatever the others held stays locked for ever in the child.
             tell(nest.events, "threads", names=threads)
             return 0
-    files = _own_files() if script is None else [os.path.abspath(nest.pool.app)]
-    tell(nest.events, "imported", files=files[:_MOST_FILES])
+    _tell_files(nest.events, _own_files() if script is None else [os.path.abspath(nest.pool.app)])
+    tell(nest.events, "imported")
     # What is here now is shared with the workers for as long as nobody touches it, and the collector would.
     gc.collect()
     gc.freeze()
@@ -144,6 +145,12 @@ def _threads() -> list[str]:
     return names
 
 
+def _tell_files(events: socket.socket, files: Sequence[str]) -> None:
+    # All at once may be more than a message takes.
+    for first in range(0, min(len(files), MOST_FILES), _FILES_AT_ONCE):
+        tell(events, "files", files=files[first : first + _FILES_AT_ONCE])
+
+
 def _own_files() -> list[str]:
     """The files of the application: of all modules but Python's, penstock's and those of installed packages."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
@@ -152,18 +159,4 @@ def _own_files() -> list[str]:
 
 def _is_own(file: str) -> bool:
     path = os.path.realpath(file)
-    return os.path.isabs(file) and not path.startswith((*_FOREIGN, _OURS))
-
-
-def _files_of(error: BaseException) -> Iterator[str]:
-    """The files of the application that its failure went through; a module that failed is in no list of modules."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, SyntaxError) and inner.filename and _is_own(inner.filename):
-            yield inner.filename
-        trace: TracebackType | None = inner.__traceback__
-        while trace is not None:
-            if _is_own(trace.tb_frame.f_code.co_filename):
-                yield trace.tb_frame.f_code.co_filename
-            trace = trace.tb_next
-        inner = inner.__cause__
+    return os.path.isabs(file) and not path.startswith((*_FOREIGN, OURS))

@@ -90,21 +90,7 @@ def _pool(pool: Mapping[str, Any]) -> Iterator[str]:
     )
     yield "  " + "  ".join(map(figures.text, pool["bind"]))
     if pool["workers"]:
-        yield from _table([_COLUMNS, *map(worker_cells, pool["workers"])])
-
-
-def worker_cells(worker: Mapping[str, Any]) -> tuple[str, ...]:
-    """One worker as texts, a cell for each of the columns that are shown."""
-    return (
-        str(worker["pid"]),
-        str(worker["generation"]),
-        figures.text(worker["state"]),
-        figures.duration(worker["since"]),
-        figures.count(worker["requests"]),
-        figures.size(worker["rss"]),
-        figures.duration(worker["cpu"]),
-        figures.text(worker["request"]),
-    )
+        yield from _table([_COLUMNS, *map(figures.worker_cells, pool["workers"])])
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Final, final
@@ -14,9 +13,8 @@ from penstock.manager.parts import Crew
 from penstock.manager.scoreboard import Running
 from penstock.manager.worker import SHOW_STACKS
 from penstock.server.accesslog import escape
+from penstock.server.importer import OURS
 from penstock.server.notices import log
-
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 _WRITES: Final = 0.5
 """Seconds a worker gets to write its stacks: a few milliseconds, but on a busy machine its turn has to come."""
@@ -121,7 +119,7 @@ def without_us(stacks: str) -> str:
     kept: list[str] = []
     below = False
     for line in figures.lines(stacks):
-        ours = line.startswith(f'  File "{_OURS}')
+        ours = line.startswith(f'  File "{OURS}')
         if line.startswith("  File ") and (below or (ours and kept and not kept[-1].endswith(":"))):
             below = True
             continue

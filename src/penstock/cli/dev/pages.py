@@ -6,19 +6,15 @@ goes to browsers on this machine alone; all others get the server's own short pa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, final
 
 from penstock.cli.dev.page import error_page, load_page
 from penstock.gateways.request import Disconnected
 from penstock.gateways.wsgi import WSGIApplication
-from penstock.server.importer import AppError
+from penstock.server.importer import OURS, AppError
 from penstock.server.importhints import trace_without
 from penstock.server.notices import log
-
-_OURS: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
-"""The folder of penstock, whose frames nobody wants to see who looks for a fault of the application."""
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
@@ -108,13 +104,13 @@ def _page(error: BaseException, environ: dict[str, Any], start_response: StartRe
 
 def draw(error: BaseException, request: str) -> bytes:
     """The page of an error; the terminal gets its traceback too."""
-    log.error("the application failed: %r\n%s", request, trace_without(error, _OURS).rstrip())
+    log.error("the application failed: %r\n%s", request, trace_without(error, OURS).rstrip())
     return traceback_page(error, request)
 
 
 def traceback_page(error: BaseException, request: str) -> bytes:
     """The page of an error that is in the log already."""
-    return error_page(error, request, _OURS)
+    return error_page(error, request, OURS)
 
 
 def unloadable(error: AppError) -> WSGIApplication:
@@ -123,7 +119,7 @@ def unloadable(error: AppError) -> WSGIApplication:
     def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         start_response("500 Internal Server Error", list(HEADERS))
         if is_local(environ):
-            return [load_page(error, _OURS)]
+            return [load_page(error, OURS)]
         return [b"<!doctype html><title>500</title><p>The application could not be loaded. Its log says why."]
 
     return application
