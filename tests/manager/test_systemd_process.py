@@ -158,13 +158,14 @@ def test_a_long_end_asks_for_the_time_that_it_takes(systemd, sock_dir):
     assert int(systemd.wait_for("EXTEND_TIMEOUT_USEC")["EXTEND_TIMEOUT_USEC"]) > 500_000_000
 
 
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "single"])
 @pytest.mark.parametrize("bind", ["unix", "tcp"])
-def test_a_restart_refuses_nobody_and_loses_nobody(systemd, sock_dir, free_port, bind):
+def test_a_restart_refuses_nobody_and_loses_nobody(systemd, sock_dir, free_port, bind, keep):
     address = f"127.0.0.1:{free_port}" if bind == "tcp" else f"unix:{sock_dir}/app.sock"
     words = ("--bind", address, "--workers", "2", "--control", f"{sock_dir}/control")
     site = systemd.start(*words)
     systemd.wait_for("FDSTORE")
-    with Crowd(address, 4, keep=False) as crowd:
+    with Crowd(address, 4, keep=keep) as crowd:
         for version in (2, 3, 4):
             crowd.wait_for(100)
             write_app(sock_dir, version)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.server.quiet import has_input, nothing_comes
+from penstock.server.quiet import end_with_answer, has_input, nothing_comes
 
 
 @pytest.fixture
@@ -53,3 +53,23 @@ def test_over_tcp_a_quiet_connection_is_quiet():
             theirs.sendall(b"x")
             assert ours.recv(1, socket.MSG_PEEK) == b"x"
             assert not nothing_comes(ours)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_CORK is Linux's")
+def test_the_last_bytes_over_tcp_arrive_with_the_end():
+    listening = socket.create_server(("127.0.0.1", 0))
+    theirs = socket.create_connection(listening.getsockname())
+    ours, _ = listening.accept()
+    with listening, theirs, ours:
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assert end_with_answer(ours)
+        ours.sendall(b"x")
+        assert not has_input(theirs)
+        ours.close()
+        assert theirs.recv(10) == b"x"
+        assert theirs.recv(10, socket.MSG_DONTWAIT) == b""
+
+
+def test_a_unix_socket_has_another_way(pair):
+    ours, _ = pair
+    assert not end_with_answer(ours)

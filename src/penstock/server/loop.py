@@ -65,6 +65,7 @@ class LoopServer:
         self.connections: set[LoopConnection] = set()
         self.draining = False
         self.crowded = False  # an idle connection is one too many
+        self.gives = False  # others stay as it stops, and take what is given away
         self.values = options.answers(MANY, multiplexed=True)
         self.loop = new_loop()
         self.lifecycle = Lifecycle(
@@ -226,9 +227,9 @@ class LoopServer:
         for connection in list(self.connections):
             for exchange in list(connection.exchanges.values()):
                 exchange.stop()
-            if connection.served:
+            if connection.served and (self.gives or not connection.end_with_answer()):
                 connection.close_if_idle()
-        # A connection that has said nothing yet may be about to.
+        # A connection that has said nothing yet may be about to; over TCP one that is kept, too.
         self.loop.call_later(FRESH_GRACE, self._close_idle)
         try:
             async with asyncio.timeout_at(until):

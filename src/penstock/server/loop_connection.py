@@ -26,7 +26,7 @@ from penstock.server.intake import REFUSAL_STATUS, refusal_page
 from penstock.server.loop_exchange import READ_AHEAD, LoopExchange
 from penstock.server.notices import Notices, new_reference
 from penstock.server.options import ServerOptions
-from penstock.server.quiet import nothing_comes
+from penstock.server.quiet import end_with_answer, nothing_comes
 
 HIGH_WATER: Final = 65_536
 """Bytes of output that wait for the web server before an application has to wait too."""
@@ -85,6 +85,8 @@ class LoopConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._hub.connections.add(self)
+        if self._hub.draining:
+            self.end_with_answer()
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
@@ -260,17 +262,26 @@ class LoopConnection(asyncio.Protocol):
         elif self._hub.crowded:
             self.close_if_idle()
 
+    def end_with_answer(self) -> bool:
+        """See `quiet.end_with_answer`."""
+        with self._socket() as sock:
+            return end_with_answer(sock)
+
     def close_if_idle(self) -> None:
         """Leave it to others, or close; not while a request is open or half of a record has arrived."""
         transport = self._transport
         if not self.protocol.idle or transport.is_closing() or transport.get_write_buffer_size():
             return
-        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+        with self._socket() as sock:
             # What has arrived and not been read yet is served by whoever has the connection then.
             if self._hub.give_away(sock):
                 transport.abort()
             elif nothing_comes(sock):
                 transport.close()
+
+    def _socket(self) -> socket.socket:
+        """A copy; asyncio keeps the one that it has to itself."""
+        return socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def _linger(self) -> None:
         """Closing with unread input would throw away what was just sent: read it, for a bounded time."""

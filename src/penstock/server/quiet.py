@@ -1,4 +1,4 @@
-"""This file closes the gap between looking whether a peer has said something and closing an idle connection on it."""
+"""This file ends kept connections without losing what a peer may just be sending on them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ def has_input(sock: socket.socket) -> bool:
         return bool(sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
     except OSError:
         return False
+
+
+def end_with_answer(sock: socket.socket) -> bool:
+    """Have the end of a TCP connection arrive together with the last bytes of the answer before it.
+
+    Who reads a whole answer and no end takes the connection for kept, and may use it again at once. A socket that is
+    corked (tcp(7)) holds its last bytes back until its end, or for 0.2 s.
+
+    Returns:
+        False where there is no such thing.
+    """
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX:
+        return False
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    return True
 
 
 def nothing_comes(sock: socket.socket) -> bool:

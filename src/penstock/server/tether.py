@@ -209,6 +209,7 @@ class TetheredThreads(ThreadServer):
             channel.rest()
 
     def drain(self) -> None:
+        self.gives = self._tether.leaving
         gifts = self._tether.exchange.fileno()
         if self._tether.leaving:
             self.unwatch(gifts)

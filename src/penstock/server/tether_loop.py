@@ -73,6 +73,7 @@ class TetheredLoop(LoopServer):
 
     def drain(self) -> None:
         self.loop.remove_reader(self._tether.exchange.fileno())
+        self.gives = self._tether.leaving
         while self.take_more():
             pass  # Where everybody stops, what lies there is nobody else's.
         super().drain()

@@ -28,12 +28,12 @@ from penstock.server.listen import Listener
 from penstock.server.notices import Notices, log, log_fault, new_reference
 from penstock.server.options import ServerOptions
 from penstock.server.poller import Poller, best_poller
-from penstock.server.quiet import has_input
+from penstock.server.quiet import end_with_answer, has_input
 from penstock.server.timers import Timers, Vigil
 from penstock.server.tracing import trace_of
 
 _UNDELIVERED: Final = 499  # what nginx's access log says of a response that nobody took
-FRESH_GRACE: Final = 0.5  # seconds that a connection which has not said anything yet gets once the server stops
+FRESH_GRACE: Final = 0.5  # seconds in which a connection may say something, perhaps for the first time, in a stop
 
 
 class ThreadServer:
@@ -60,6 +60,7 @@ class ThreadServer:
         self.shared = options.threads > 1
         self.draining = False
         self.crowded = False  # an idle connection is one too many
+        self.gives = False  # others stay as it stops, and take what is given away
         self.notices = Notices()
         self.gateway = gateway
         self.listeners = listeners
@@ -172,12 +173,13 @@ class ThreadServer:
         for door in list(self._doors):
             door.drain()
         for channel in list(self._channels):
-            if channel.served:
+            # Over TCP an idle one has time for one request more, whose answer brings the end with it.
+            if channel.served and (self.gives or not end_with_answer(channel.sock)):
                 channel.close_if_quiet()
         self.timers.set(self, FRESH_GRACE)
 
     def on_deadline(self) -> None:
-        """Newcomers have had their time to say something."""
+        """Whoever is here has had time to say something."""
         for channel in list(self._channels):
             channel.close_if_quiet()
 
@@ -225,6 +227,7 @@ class ThreadServer:
             channel.stream_bodies(lambda: self._queue(channel, self._intake.receive(channel)))
         self._channels.add(channel)
         if self.draining:
+            end_with_answer(sock)
             self.timers.set(self, FRESH_GRACE)
         return channel
 
