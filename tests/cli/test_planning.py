@@ -198,6 +198,16 @@ def test_a_mistake_at_the_top_is_told_once_for_all_pools():
     assert len(mistakes(text)) == 1
 
 
+def test_one_access_log_has_one_user():
+    text = "access_log_file = 'l'\nuser = 'daemon'\n[pool.a]\napp = 'a'\nbind = 'unix:a'\n"
+    text += "[pool.b]\napp = 'b'\nbind = 'unix:b'\n"
+    plan(text)
+    (line,) = mistakes(text + "user = 'nobody'")
+    assert line == "p.toml:1: access_log_file: pool a writes l as another user; give pool b a file of its own"
+    plan(text + "user = 'nobody'\naccess_log = false")
+    plan(text + "user = 'nobody'\naccess_log_file = 'own'")
+
+
 @pytest.mark.parametrize("other", ["unix:a.sock", "unix:{here}/a.sock", "unix:{here}/./link/a.sock"])
 def test_two_pools_on_one_socket_are_refused_however_its_name_is_spelt(tmp_path, monkeypatch, other):
     monkeypatch.chdir(tmp_path)

@@ -101,6 +101,7 @@ def make_plan(app: str | None, own: Layer, file: ConfigFile | None, home: Home =
     for pool in pools.values():
         mistakes += _check_pool(pool, home, alone=len(pools) == 1)
     mistakes += _check_sockets(pools, common_layer)
+    mistakes += _check_logs(pools)
     if mistakes:
         raise Mistakes(mistakes)
     common = _values(SUPERVISOR_SETTINGS, common_layer)
@@ -232,6 +233,22 @@ def _check_sockets(pools: Mapping[str, Layer], common: Layer) -> list[Mistake]:
             mistakes.append(Mistake(where, f"{shown(text)} is taken by {owners[key]} already; give {owner} another"))
         elif key:
             owners[key] = owner
+    return mistakes
+
+
+def _check_logs(pools: Mapping[str, Layer]) -> list[Mistake]:
+    """Workers open a log anew when it has been renamed, so it belongs to one user."""
+    owners: dict[str, tuple[str, tuple[object, ...]]] = {}
+    mistakes = []
+    for name, layer in pools.items():
+        log, writes = layer.get("access_log_file"), layer.get("access_log")
+        if log is None or (writes is not None and not writes.value):
+            continue
+        user = tuple(layer[key].value if key in layer else None for key in ("user", "group"))
+        other, owner = owners.setdefault(os.path.realpath(log.value), (name, user))
+        if owner != user:
+            told = f"pool {other} writes {shown(log.value)} as another user; give pool {name} a file of its own"
+            mistakes.append(Mistake(log.where, told))
     return mistakes
 
 
