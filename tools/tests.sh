@@ -9,7 +9,7 @@ if [ "$#" -gt 0 ]; then
     exec "$python" -m pytest "$@"
 fi
 
-half=(tests/cli tests/client tests/compat tests/connection tests/examples tests/interop)
+half=(tests/cli tests/client tests/compat tests/connection tests/examples tests/gateways tests/homes tests/interop tests/property)
 output=$(mktemp)
 "$python" -m pytest -o cache_dir=.pytest_cache/half "${half[@]}" >"$output" 2>&1 &
 other=$!

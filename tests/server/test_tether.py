@@ -135,8 +135,8 @@ def test_who_closes_leaves_those_who_wait_to_a_successor_and_finishes_what_it_ha
     tied.touch("gate")
     with tied.kept() as kept, tied.busy() as busy:
         kept.send(request("/late"))
-        tied.process.send_signal(signal.SIGWINCH)
         with tied.connect():
+            tied.process.send_signal(signal.SIGWINCH)
             tied.touch("release")
             assert busy.answer().body == b"hello"
             assert kept.answer().body == b"hello"
@@ -153,6 +153,7 @@ def test_who_leaves_keeps_its_connections_once_nobody_stays(tied):
         tied.process.wait_for("given True")
         kept.send(request("/late"))
         tied.process.send_signal(signal.SIGTERM)
+        tied.process.wait_for("leaving False", count=2)  # the first is how it began
         tied.touch("release")
         assert busy.answer().body == b"hello"
         assert kept.answer().body == b"hello"

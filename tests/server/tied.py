@@ -37,6 +37,11 @@ def wait():
         release.read()
 
 class Tied(Tether):
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name == "leaving":
+            say(f"leaving {value}")
+
     def ready(self):
         say("ready")
 
