@@ -193,6 +193,17 @@ def test_only_who_has_been_let_in_and_stays_takes_what_others_have_left():
     os.close(waits)
 
 
+def test_one_that_is_told_to_stop_as_the_gate_opens_serves_who_has_come(tied):
+    with tied.connect() as peer:
+        peer.send(request("/"))
+        tied.process.send_signal(signal.SIGSTOP)
+        tied.touch("gate")
+        tied.process.send_signal(signal.SIGTERM)
+        tied.process.send_signal(signal.SIGCONT)
+        assert peer.answer().body == b"hello"
+    assert tied.ended() == 0
+
+
 def test_one_that_is_told_at_the_gate_leaves_it(tied):
     tied.process.send_signal(signal.SIGUSR1)
     assert tied.ended() == 0

@@ -103,7 +103,13 @@ class Tether:
 
         Those are the ones who stay, or who have been let in.
         """
-        return None if self.leaving or not _can_read(self.gate) else self.exchange.take()
+        return None if self.leaving or not self.is_open() else self.exchange.take()
+
+    def is_open(self) -> bool:
+        """Whether the gate has opened, heard of or not."""
+        poll = select.poll()
+        poll.register(self.gate, select.POLLIN)
+        return bool(poll.poll(0))
 
     def bind(self, lifecycle: Lifecycle, listeners: Sequence[Listener]) -> None:
         """Make a server obey its supervisor's signals, and no longer those of a web server or a keyboard."""
@@ -133,12 +139,6 @@ class Tether:
             signal.SIGINT: lambda *_: None,
             REOPEN: lambda *_: self.reopen(),
         }
-
-
-def _can_read(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 @final
@@ -174,7 +174,9 @@ class TetheredThreads(ThreadServer):
         self._tether.ready()
 
     def _on_gate(self) -> None:
-        self.unwatch(self._tether.gate)
+        if self._watched.pop(self._tether.gate, None) is None:
+            return  # another thread has heard of it too
+        self._poller.remove(self._tether.gate)
         if not self.draining:
             super().open_doors()
             self.watch(self._tether.exchange.fileno(), self._on_gift)
@@ -209,6 +211,8 @@ class TetheredThreads(ThreadServer):
             channel.rest()
 
     def drain(self) -> None:
+        if self._tether.is_open():
+            self._on_gate()  # if that is news: who has come since then waits in the queue
         self.gives = self._tether.leaving
         gifts = self._tether.exchange.fileno()
         if self._tether.leaving:

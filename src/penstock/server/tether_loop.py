@@ -50,8 +50,8 @@ class TetheredLoop(LoopServer):
         for waiter in waiting:
             waiter.cancel()
         loop.remove_reader(tether.gate)
-        if self.stopping.is_set():
-            return
+        if not tether.is_open():
+            return  # We have to stop; else who has come since it opened waits in the queue.
         loop.add_reader(tether.exchange.fileno(), self.take_more)
         await super().open_doors()
 
