@@ -174,6 +174,11 @@ class TetheredThreads(ThreadServer):
         self._tether.ready()
 
     def _on_gate(self) -> None:
+        with self._drain_lock:
+            self._go_in()
+
+    def _go_in(self) -> None:
+        """With `_drain_lock` held, for doors that opened while others are drained would never be."""
         if self._watched.pop(self._tether.gate, None) is None:
             return  # another thread has heard of it too
         self._poller.remove(self._tether.gate)
@@ -212,7 +217,7 @@ class TetheredThreads(ThreadServer):
 
     def drain(self) -> None:
         if self._tether.is_open():
-            self._on_gate()  # if that is news: who has come since then waits in the queue
+            self._go_in()  # if that is news: who has come since then waits in the queue
         self.gives = self._tether.leaving
         gifts = self._tether.exchange.fileno()
         if self._tether.leaving:
